@@ -1,0 +1,219 @@
+//! One storage stack: every byte that is read, written, listed or deleted goes through here.
+
+mod location;
+mod open;
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::ops::Range;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use futures::stream::{BoxStream, StreamExt};
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions};
+
+pub use location::{Location, Scheme};
+
+use crate::error::{Error, Kind, Result};
+
+/// Storage properties by Iceberg's own names (`s3.endpoint`, `s3.access-key-id`, …).
+pub type Props = BTreeMap<String, String>;
+
+/// What a listing or a HEAD says about a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileInfo {
+    /// Full location, in the scheme that was asked with.
+    pub location: String,
+    /// Bytes.
+    pub size: u64,
+    /// Last modified, milliseconds since 1970.
+    pub modified_ms: i64,
+}
+
+type Wrap = Arc<dyn Fn(Arc<dyn ObjectStore>) -> Arc<dyn ObjectStore> + Send + Sync>;
+
+/// Files by their full location (`s3://bucket/key`, `file:///path`, `/path`), over `object_store`.
+///
+/// One client per scheme and authority is opened on first use and kept. `s3`, `s3a` and `s3n` are the same place.
+pub struct Store {
+    props: Props,
+    opened: Mutex<HashMap<String, Arc<dyn ObjectStore>>>,
+    wrap: Option<Wrap>,
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Properties hold secrets: never printed.
+        f.write_str("Store")
+    }
+}
+
+impl Store {
+    /// A store that opens its clients with `props`.
+    pub fn new(props: Props) -> Self {
+        Self { props, opened: Mutex::new(HashMap::new()), wrap: None }
+    }
+
+    /// Wraps every client, for limits and injected faults. Wrappers sit at this seam only.
+    #[must_use]
+    pub fn wrapped(
+        mut self,
+        wrap: impl Fn(Arc<dyn ObjectStore>) -> Arc<dyn ObjectStore> + Send + Sync + 'static,
+    ) -> Self {
+        self.wrap = Some(Arc::new(wrap));
+        self
+    }
+
+    /// The same kind of store with further properties on top (storage credentials that a catalog lends).
+    #[must_use]
+    pub fn with_props(&self, more: impl IntoIterator<Item = (String, String)>) -> Self {
+        let mut props = self.props.clone();
+        props.extend(more);
+        Self { props, opened: Mutex::new(HashMap::new()), wrap: self.wrap.clone() }
+    }
+
+    /// The client and the path in it for a location.
+    ///
+    /// # Errors
+    /// `InvalidInput` for a location that is no URI; `Unsupported` for a scheme that is not built in.
+    pub fn resolve(&self, location: &str) -> Result<(Arc<dyn ObjectStore>, Path)> {
+        let parsed = Location::parse(location)?;
+        let path = parsed.object_path()?;
+        let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(client) = opened.get(&parsed.client_key()) {
+            return Ok((client.clone(), path));
+        }
+        let mut client = open::open(&parsed, &self.props)?;
+        if let Some(wrap) = &self.wrap {
+            client = wrap(client);
+        }
+        opened.insert(parsed.client_key(), client.clone());
+        Ok((client, path))
+    }
+
+    /// The path on this machine's file system, for local locations when nothing wraps the store.
+    pub fn local_path(&self, location: &str) -> Option<PathBuf> {
+        if self.wrap.is_some() {
+            return None;
+        }
+        let parsed = Location::parse(location).ok()?;
+        (parsed.scheme == Scheme::File).then(|| PathBuf::from(format!("/{}", parsed.path)))
+    }
+
+    /// Reads a whole file.
+    ///
+    /// # Errors
+    /// `Corrupt` when it is missing (callers read what metadata names), `Unavailable` when the store does not answer.
+    pub async fn read(&self, location: &str) -> Result<Bytes> {
+        let (client, path) = self.resolve(location)?;
+        let result = client.get(&path).await.map_err(|e| store_error("reading", location, e))?;
+        result.bytes().await.map_err(|e| store_error("reading", location, e))
+    }
+
+    /// Reads one range of a file.
+    ///
+    /// # Errors
+    /// As [`Store::read`].
+    pub async fn read_range(&self, location: &str, range: Range<u64>) -> Result<Bytes> {
+        let (client, path) = self.resolve(location)?;
+        client.get_range(&path, range).await.map_err(|e| store_error("reading", location, e))
+    }
+
+    /// Size and time of a file; `None` when there is none.
+    ///
+    /// # Errors
+    /// `Unavailable` when the store does not answer.
+    pub async fn head(&self, location: &str) -> Result<Option<FileInfo>> {
+        let (client, path) = self.resolve(location)?;
+        match client.head(&path).await {
+            Ok(meta) => Ok(Some(FileInfo {
+                location: location.to_owned(),
+                size: meta.size,
+                modified_ms: meta.last_modified.timestamp_millis(),
+            })),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(store_error("looking up", location, error)),
+        }
+    }
+
+    /// Writes a whole file, replacing what was there.
+    ///
+    /// # Errors
+    /// `InvalidInput` without the right to write, `Exhausted` on a full disk, `Unavailable` otherwise.
+    pub async fn write(&self, location: &str, bytes: Bytes) -> Result<()> {
+        let (client, path) = self.resolve(location)?;
+        client.put(&path, bytes.into()).await.map_err(|e| store_error("writing", location, e))?;
+        Ok(())
+    }
+
+    /// Writes a whole file only if there is none; `false` when there is one.
+    ///
+    /// # Errors
+    /// As [`Store::write`].
+    pub async fn write_if_absent(&self, location: &str, bytes: Bytes) -> Result<bool> {
+        let (client, path) = self.resolve(location)?;
+        let options = PutOptions::from(PutMode::Create);
+        match client.put_opts(&path, bytes.into(), options).await {
+            Ok(_) => Ok(true),
+            Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }) => Ok(false),
+            Err(error) => Err(store_error("writing", location, error)),
+        }
+    }
+
+    /// Removes a file; one that is gone already is fine.
+    ///
+    /// # Errors
+    /// `InvalidInput` without the right to delete, `Unavailable` otherwise.
+    pub async fn delete(&self, location: &str) -> Result<()> {
+        let (client, path) = self.resolve(location)?;
+        match client.delete(&path).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(store_error("deleting", location, error)),
+        }
+    }
+
+    /// Lists all files below a location.
+    ///
+    /// # Errors
+    /// `InvalidInput` for a bad location; the stream's items carry the store's own errors.
+    pub fn list(&self, location: &str) -> Result<BoxStream<'static, Result<FileInfo>>> {
+        let (client, path) = self.resolve(location)?;
+        let prefix = Location::parse(location)?;
+        let asked = location.to_owned();
+        let stream = client.list(Some(&path)).map(move |item| match item {
+            Ok(meta) => Ok(FileInfo {
+                location: prefix.with_object_path(&meta.location),
+                size: meta.size,
+                modified_ms: meta.last_modified.timestamp_millis(),
+            }),
+            Err(error) => Err(store_error("listing", &asked, error)),
+        });
+        Ok(stream.boxed())
+    }
+}
+
+/// Turns a storage error into ours: what was being done to which file, why it failed, what to do.
+pub fn store_error(doing: &str, location: &str, error: object_store::Error) -> Error {
+    let text = error.to_string();
+    let full_disk = text.contains("No space left") || text.contains("StorageFull") || text.contains("os error 28");
+    let (kind, hint) = match &error {
+        object_store::Error::NotFound { .. } => {
+            (Kind::Corrupt, "the table names a file that is not in the store: check that nothing else removes files")
+        }
+        object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. } => (
+            Kind::InvalidInput,
+            "check the credentials and the rights on this location; `icewright doctor` tries each of them",
+        ),
+        _ if full_disk => (Kind::Exhausted, "free disk space, then run again: nothing was lost"),
+        _ if text.contains("Permission denied") || text.contains("Read-only file system") => {
+            (Kind::InvalidInput, "check the rights on this location; `icewright doctor` tries each of them")
+        }
+        _ => (Kind::Unavailable, "storage did not answer as it should: run again later"),
+    };
+    Error::new(kind, format!("{doing} {location} failed")).hint(hint).caused_by(error)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,5 @@
+//! icewright keeps Apache Iceberg tables fast and cheap.
+pub mod error;
+pub mod lake;
+pub mod model;
+pub mod telemetry;

@@ -1,0 +1,28 @@
+//! Values only: what the other rooms hand to one another.
+//!
+//! No IO, no async, no clock, no random ids. Everything a person may want to read, save or compare is serialisable;
+//! every order ends in a total order (I11). The only foreign types are the `iceberg` crate's plain spec types.
+
+mod bytes;
+mod filter;
+mod footer;
+mod name;
+mod outcome;
+mod plan;
+mod policy;
+mod reason;
+mod state;
+
+pub use bytes::{GIB, KIB, MIB, human_bytes, parse_bytes};
+pub use filter::{Compare, Filter, Value};
+pub use footer::{Codec, ColumnCodec, Footer, RowGroup};
+pub use name::TableName;
+pub use outcome::{ColumnStats, NewFile, Outcome};
+pub use plan::{
+    Base, Estimate, InputFile, OutputSpec, PLAN_VERSION, Plan, PlanTotals, RewriteTask, Route, Skipped, Task,
+};
+pub use policy::{CompactPolicy, EncodingProfile, JobOrder, PartialProgress, Verify};
+pub use reason::{PickReason, RouteReason, SkipReason, TaskReason};
+pub use state::{
+    DataFile, DeleteContent, DeleteFile, FieldBounds, FileFormat, ManifestInfo, Partition, PartitionId, TableState,
+};

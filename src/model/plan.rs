@@ -1,0 +1,176 @@
+//! What should happen and why: a plain, versioned, serialisable value, pinned to a base snapshot (I1).
+
+use serde::{Deserialize, Serialize};
+
+use super::{CompactPolicy, PickReason, RouteReason, SkipReason, TableName, TaskReason};
+
+/// The version of the plan format that this build writes and reads.
+pub const PLAN_VERSION: u32 = 1;
+
+/// The snapshot that a plan was made from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Base {
+    /// The snapshot.
+    pub snapshot_id: i64,
+    /// Its sequence number: new files carry it, so that later deletes still apply to them (I4).
+    pub sequence_number: i64,
+    /// The schema that outputs are written in.
+    pub schema_id: i32,
+    /// The metadata file that the plan was made from.
+    pub metadata_location: String,
+}
+
+/// A file that goes into a rewrite.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InputFile {
+    /// Location.
+    pub path: String,
+    /// Bytes.
+    pub size: u64,
+    /// Rows.
+    pub records: u64,
+    /// Data sequence number.
+    pub sequence_number: i64,
+    /// Why it was picked.
+    #[serde(flatten)]
+    pub picked: PickReason,
+}
+
+/// How a group is rewritten.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Route {
+    /// Encoded column chunks are copied byte for byte.
+    Copy,
+    /// Values are decoded and encoded anew.
+    Encode,
+}
+
+/// What should come out of a task.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutputSpec {
+    /// The folder that outputs go to, without a final slash.
+    pub directory: String,
+    /// How many files are expected.
+    pub files: u64,
+    /// Expected bytes of all of them together.
+    pub bytes: u64,
+    /// Where the executor cuts: it re-divides what is left by what it measures, and never lets a file grow past
+    /// [`CompactPolicy::target_file_size_bytes`].
+    pub cut_bytes: u64,
+}
+
+/// What a task will cost, as far as that can be told beforehand.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Estimate {
+    /// Bytes read.
+    pub bytes_read: u64,
+    /// Bytes written.
+    pub bytes_written: u64,
+    /// Wall seconds on two cores.
+    pub seconds: f64,
+    /// Peak memory in bytes.
+    pub memory: u64,
+}
+
+/// One group of files to rewrite.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RewriteTask {
+    /// Its number in the plan, from 0.
+    pub id: u32,
+    /// The partition spec of inputs and outputs.
+    pub spec_id: i32,
+    /// The partition as a path, empty when unpartitioned.
+    pub partition: String,
+    /// Why the group is worth it.
+    pub why: TaskReason,
+    /// How it is rewritten.
+    pub route: Route,
+    /// Why that way.
+    pub route_why: RouteReason,
+    /// The files, in the order in which they are read.
+    pub inputs: Vec<InputFile>,
+    /// The sort order that outputs may claim: only when all inputs claim it and concatenation keeps it true.
+    pub sort_order_id: Option<i32>,
+    /// What comes out.
+    pub output: OutputSpec,
+    /// What it costs.
+    pub estimate: Estimate,
+}
+
+/// One independent unit of a plan.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "task", rename_all = "snake_case")]
+pub enum Task {
+    /// A group of files to rewrite.
+    Rewrite(RewriteTask),
+}
+
+/// A file that is left alone, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Skipped {
+    /// Location.
+    pub path: String,
+    /// Bytes.
+    pub size: u64,
+    /// Why.
+    #[serde(flatten)]
+    pub why: SkipReason,
+}
+
+/// Sums over a plan, so that a reader need not add them up.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct PlanTotals {
+    /// Live data files of the table.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Input files of all tasks.
+    pub input_files: u64,
+    /// Their bytes.
+    pub input_bytes: u64,
+    /// Expected output files.
+    pub output_files: u64,
+    /// Expected output bytes.
+    pub output_bytes: u64,
+}
+
+/// What should happen to one table, and why.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// [`PLAN_VERSION`].
+    pub version: u32,
+    /// Always `compact` for now.
+    pub operation: String,
+    /// The table.
+    pub table: TableName,
+    /// Its id, so that a table of the same name made anew is not mistaken for it.
+    pub table_uuid: String,
+    /// The snapshot the plan was made from; `None` for a table without data.
+    pub base: Option<Base>,
+    /// When it was made, in milliseconds since 1970.
+    pub created_ms: i64,
+    /// The policy it follows.
+    pub policy: CompactPolicy,
+    /// What to do.
+    pub tasks: Vec<Task>,
+    /// What is left alone.
+    pub skipped: Vec<Skipped>,
+    /// Sums.
+    pub totals: PlanTotals,
+    /// A checksum over all of the above, set when the plan is saved: an edited plan is refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checksum: Option<String>,
+}
+
+impl Plan {
+    /// Whether there is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        self.tasks.is_empty()
+    }
+
+    /// The rewrite tasks.
+    pub fn rewrites(&self) -> impl Iterator<Item = &RewriteTask> {
+        self.tasks.iter().map(|Task::Rewrite(task)| task)
+    }
+}

@@ -1,0 +1,180 @@
+//! What the owner wants: resolved and validated once, before anything is read.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Codec, Filter, GIB, MIB};
+use crate::error::{Error, Result};
+
+/// Which Parquet encodings may be written (I13).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EncodingProfile {
+    /// What every reader in the field has: v1 data pages, PLAIN and dictionary, booleans PLAIN.
+    Compatible,
+    /// Delta and byte-stream-split encodings too. Some readers refuse them.
+    Modern,
+}
+
+/// In which order groups are rewritten (`rewrite-job-order`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum JobOrder {
+    /// By partition.
+    None,
+    /// Fewest bytes first.
+    BytesAsc,
+    /// Most bytes first.
+    BytesDesc,
+    /// Fewest files first.
+    FilesAsc,
+    /// Most files first.
+    FilesDesc,
+}
+
+/// How much is compared before a commit (I3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verify {
+    /// Row counts, null counts and value bounds.
+    Stats,
+    /// Also an order-free hash of every column, read back from what was written.
+    Content,
+}
+
+/// Committing in batches of groups (`partial-progress.*`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartialProgress {
+    /// Whether groups are committed in batches as they finish; otherwise all at the end.
+    pub enabled: bool,
+    /// The most commits that one run makes.
+    pub max_commits: u64,
+}
+
+/// The policy of a compaction. Names and defaults follow Iceberg's `rewrite_data_files`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct CompactPolicy {
+    /// `target-file-size-bytes`: the upper edge of the band; outputs are between half of it and it.
+    pub target_file_size_bytes: u64,
+    /// `min-file-size-bytes`: smaller files are candidates. Default 75 % of the target.
+    pub min_file_size_bytes: u64,
+    /// `max-file-size-bytes`: larger files are cut. Default 180 % of the target.
+    pub max_file_size_bytes: u64,
+    /// `min-input-files`: so many candidates make a group worth a rewrite.
+    pub min_input_files: u64,
+    /// `max-file-group-size-bytes`: the most bytes in one task.
+    pub max_file_group_size_bytes: u64,
+    /// `max-files-to-rewrite`: the most input files of a run.
+    pub max_files_to_rewrite: Option<u64>,
+    /// `rewrite-all`: every file is a candidate and every group is worth it.
+    pub rewrite_all: bool,
+    /// `rewrite-job-order`.
+    pub rewrite_job_order: JobOrder,
+    /// `max-concurrent-file-group-rewrites`.
+    pub max_concurrent_file_group_rewrites: u64,
+    /// `partial-progress.*`.
+    pub partial_progress: PartialProgress,
+    /// The codec of outputs; always ZSTD for now.
+    pub codec: Codec,
+    /// The ZSTD level of outputs, 1 to 22.
+    pub zstd_level: i32,
+    /// Encodings of outputs.
+    pub encodings: EncodingProfile,
+    /// Most rows in a row group of an output.
+    pub row_group_rows: u64,
+    /// About how many compressed bytes a row group of an output may have (`write.parquet.row-group-size-bytes`).
+    pub row_group_bytes: u64,
+    /// Row groups that are smaller than this on average are not copied but encoded into larger ones.
+    pub copy_min_row_group_bytes: u64,
+    /// What is compared before a commit.
+    pub verify: Verify,
+    /// Which rows' files are looked at; all of them without a filter.
+    pub filter: Option<Filter>,
+}
+
+impl Default for CompactPolicy {
+    fn default() -> Self {
+        Self {
+            target_file_size_bytes: 512 * MIB,
+            min_file_size_bytes: 384 * MIB,
+            max_file_size_bytes: 512 * MIB / 10 * 18,
+            min_input_files: 5,
+            max_file_group_size_bytes: 100 * GIB,
+            max_files_to_rewrite: None,
+            rewrite_all: false,
+            rewrite_job_order: JobOrder::None,
+            max_concurrent_file_group_rewrites: 5,
+            partial_progress: PartialProgress { enabled: true, max_commits: 10 },
+            codec: Codec::Zstd,
+            zstd_level: 3,
+            encodings: EncodingProfile::Compatible,
+            row_group_rows: 1 << 20,
+            row_group_bytes: 128 * MIB,
+            copy_min_row_group_bytes: 4 * MIB,
+            verify: Verify::Stats,
+            filter: None,
+        }
+    }
+}
+
+impl CompactPolicy {
+    /// The lower edge of the band that outputs fall into.
+    pub fn band_min(&self) -> u64 {
+        self.target_file_size_bytes / 2
+    }
+
+    /// Checks the options against one another (Iceberg's own rules, plus those of the band).
+    ///
+    /// # Errors
+    /// [`Kind::InvalidInput`](crate::error::Kind::InvalidInput) naming the two options that contradict each other.
+    pub fn validate(&self) -> Result<()> {
+        let wrong = |message: String, hint: &str| Err(Error::invalid(message).hint(hint));
+        let (target, min, max) = (self.target_file_size_bytes, self.min_file_size_bytes, self.max_file_size_bytes);
+        if target == 0 {
+            return wrong("target-file-size-bytes is 0".into(), "512 MiB is the default");
+        }
+        if min >= target {
+            return wrong(
+                format!("min-file-size-bytes ({min}) is not below target-file-size-bytes ({target})"),
+                "leave min-file-size-bytes out: it is 75 % of the target by default",
+            );
+        }
+        if max <= target {
+            return wrong(
+                format!("max-file-size-bytes ({max}) is not above target-file-size-bytes ({target})"),
+                "leave max-file-size-bytes out: it is 180 % of the target by default",
+            );
+        }
+        if self.min_input_files == 0 {
+            return wrong("min-input-files is 0".into(), "use 1 to rewrite every group, or --rewrite-all");
+        }
+        if self.max_file_group_size_bytes < target {
+            return wrong(
+                format!(
+                    "max-file-group-size-bytes ({}) is below target-file-size-bytes ({target})",
+                    self.max_file_group_size_bytes
+                ),
+                "a group must be able to hold at least one full file",
+            );
+        }
+        if self.max_files_to_rewrite.is_some_and(|most| most < self.min_input_files) {
+            return wrong(
+                "max-files-to-rewrite is below min-input-files: no group could ever be picked".into(),
+                "raise max-files-to-rewrite or lower min-input-files",
+            );
+        }
+        if self.max_concurrent_file_group_rewrites == 0 {
+            return wrong("max-concurrent-file-group-rewrites is 0".into(), "use at least 1");
+        }
+        if self.partial_progress.enabled && self.partial_progress.max_commits == 0 {
+            return wrong("partial-progress.max-commits is 0".into(), "use at least 1, or disable partial-progress");
+        }
+        if !(1..=22).contains(&self.zstd_level) {
+            return wrong(format!("zstd level {} is not between 1 and 22", self.zstd_level), "3 is the default");
+        }
+        if self.row_group_rows == 0 || self.row_group_bytes == 0 {
+            return wrong("row groups of size 0".into(), "leave the row-group options out");
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,173 @@
+//! Why something was done, or was not. Every decision has one, also "nothing".
+//!
+//! [`std::fmt::Display`] gives the words for people; the serialised form is stable for machines and metric labels.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Codec, human_bytes};
+
+/// Why a file is a candidate for a rewrite.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "reason", rename_all = "snake_case")]
+pub enum PickReason {
+    /// Smaller than `min-file-size-bytes`.
+    TooSmall,
+    /// Larger than `max-file-size-bytes`.
+    TooLarge,
+    /// Compressed with another codec than the policy's.
+    WrongCodec {
+        /// The codec that holds most of its bytes.
+        found: Codec,
+    },
+    /// `rewrite-all` was asked for.
+    RewriteAll,
+}
+
+/// Why a group of files is worth a rewrite.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "reason", rename_all = "snake_case")]
+pub enum TaskReason {
+    /// At least `min-input-files` files become fewer.
+    EnoughFiles {
+        /// Candidates in the group.
+        files: u64,
+    },
+    /// The candidates fill a whole file of the target size.
+    EnoughContent {
+        /// Their bytes.
+        bytes: u64,
+    },
+    /// A file above the maximum size is cut.
+    SplitLarge,
+    /// Enough content in another codec.
+    Recompress,
+    /// `rewrite-all` was asked for.
+    RewriteAll,
+}
+
+/// Why a file or a table was left alone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "reason", rename_all = "snake_case")]
+pub enum SkipReason {
+    /// Its size and codec are as wanted.
+    GoodAsItIs,
+    /// The only candidate in its partition.
+    AloneInPartition,
+    /// Too few candidates in the group, and too little content.
+    TooFewFiles {
+        /// Candidates in the group.
+        files: u64,
+        /// What `min-input-files` asks for.
+        min: u64,
+    },
+    /// The group would come out as no fewer files.
+    NoGain,
+    /// Delete files apply to it; rewriting under deletes is not supported yet.
+    HasDeletes {
+        /// Delete files that may apply.
+        delete_files: u64,
+    },
+    /// Not a Parquet file.
+    NotParquet,
+    /// Encrypted.
+    Encrypted,
+    /// Belongs to an older partition spec; rewriting across specs is not supported yet.
+    OldSpec {
+        /// Its spec.
+        spec_id: i32,
+    },
+    /// The `--where` filter rules it out.
+    FilteredOut,
+    /// The group did not fit into `max-files-to-rewrite`.
+    OverLimit,
+    /// Its footer has something that a rewrite would not keep.
+    UnsupportedContent {
+        /// What it is.
+        what: String,
+    },
+}
+
+/// Why a group is copied, or has to be encoded anew.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "reason", rename_all = "snake_case")]
+pub enum RouteReason {
+    /// Codec, schema, row groups and encodings of all inputs fit: column chunks are copied byte for byte.
+    AllFit,
+    /// An input is in another codec.
+    CodecDiffers {
+        /// The codec found.
+        found: Codec,
+    },
+    /// The inputs' row groups are too small to be kept.
+    RowGroupsTooSmall {
+        /// Their average compressed bytes.
+        average: u64,
+    },
+    /// An input's row group is larger than an output may be.
+    RowGroupTooLarge,
+    /// The inputs' physical schemas differ, or are not the current one.
+    SchemaDiffers,
+    /// An input has encodings or pages outside the profile, or does not say which it has.
+    OutsideProfile,
+    /// A footer was not read.
+    FooterUnknown,
+}
+
+impl fmt::Display for PickReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooSmall => f.write_str("too small"),
+            Self::TooLarge => f.write_str("too large"),
+            Self::WrongCodec { found } => write!(f, "in {found}"),
+            Self::RewriteAll => f.write_str("rewrite-all"),
+        }
+    }
+}
+
+impl fmt::Display for TaskReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::EnoughFiles { files } => write!(f, "{files} small files"),
+            Self::EnoughContent { bytes } => write!(f, "enough for a full file ({})", human_bytes(*bytes)),
+            Self::SplitLarge => f.write_str("a file too large"),
+            Self::Recompress => f.write_str("another codec"),
+            Self::RewriteAll => f.write_str("rewrite-all"),
+        }
+    }
+}
+
+impl fmt::Display for SkipReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::GoodAsItIs => f.write_str("good as it is"),
+            Self::AloneInPartition => f.write_str("the only candidate in its partition"),
+            Self::TooFewFiles { files, min } => write!(f, "{files} candidates, fewer than {min}"),
+            Self::NoGain => f.write_str("would not become fewer files"),
+            Self::HasDeletes { delete_files } => {
+                write!(f, "{delete_files} delete files apply to it (not supported yet)")
+            }
+            Self::NotParquet => f.write_str("not a Parquet file"),
+            Self::Encrypted => f.write_str("encrypted"),
+            Self::OldSpec { spec_id } => write!(f, "written with the older partition spec {spec_id}"),
+            Self::FilteredOut => f.write_str("ruled out by --where"),
+            Self::OverLimit => f.write_str("beyond max-files-to-rewrite"),
+            Self::UnsupportedContent { what } => write!(f, "has {what}, which a rewrite would not keep"),
+        }
+    }
+}
+
+impl fmt::Display for RouteReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AllFit => f.write_str("codec, schema and row groups fit"),
+            Self::CodecDiffers { found } => write!(f, "inputs in {found}"),
+            Self::RowGroupsTooSmall { average } => write!(f, "row groups of {} are too small", human_bytes(*average)),
+            Self::RowGroupTooLarge => f.write_str("a row group larger than an output"),
+            Self::SchemaDiffers => f.write_str("inputs not in the current schema"),
+            Self::OutsideProfile => f.write_str("encodings outside the profile"),
+            Self::FooterUnknown => f.write_str("a footer was not read"),
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! What is there: one consistent picture of a table at one snapshot.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use iceberg::spec::{Struct, TableMetadata};
+
+use super::{Codec, Footer, TableName};
+
+/// Index into [`TableState::partitions`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PartitionId(pub u32);
+
+/// One partition: a spec and a tuple of values. Interned, because thousands of files share one.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Partition {
+    /// The partition spec that the values belong to.
+    pub spec_id: i32,
+    /// The values, in the spec's order.
+    pub values: Struct,
+    /// The partition as a path (`ts_year=2023/region=eu`), empty when the spec has no fields.
+    pub path: String,
+}
+
+/// A data file's format.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum FileFormat {
+    /// Apache Parquet.
+    Parquet,
+    /// Apache Avro.
+    Avro,
+    /// Apache ORC.
+    Orc,
+    /// Puffin (deletion vectors only).
+    Puffin,
+}
+
+/// Bounds of one column in one file, as the manifest has them (the spec's single-value serialisation).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FieldBounds {
+    /// Lower bound; absent when not recorded.
+    pub lower: Option<Vec<u8>>,
+    /// Upper bound; absent when not recorded.
+    pub upper: Option<Vec<u8>>,
+    /// Number of nulls; absent when not recorded.
+    pub nulls: Option<u64>,
+    /// Number of values including nulls; absent when not recorded.
+    pub values: Option<u64>,
+}
+
+/// A live data file.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DataFile {
+    /// Location as the manifest has it.
+    pub path: String,
+    /// Its format.
+    pub format: FileFormat,
+    /// Its partition.
+    pub partition: PartitionId,
+    /// Rows.
+    pub records: u64,
+    /// Bytes.
+    pub size: u64,
+    /// Data sequence number (0 in v1 tables).
+    pub sequence_number: i64,
+    /// The snapshot that added it, if the manifest says so.
+    pub snapshot_id: Option<i64>,
+    /// The sort order that the file claims; `None` or 0 means unsorted.
+    pub sort_order_id: Option<i32>,
+    /// Whether the manifest carries key metadata (encrypted file).
+    pub encrypted: bool,
+    /// Bounds by field id, only for the fields that were asked for when the state was loaded.
+    pub bounds: BTreeMap<i32, FieldBounds>,
+}
+
+/// What kind of deletes a delete file holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum DeleteContent {
+    /// Positions in data files (v2 files and v3 deletion vectors).
+    Position,
+    /// Rows equal to those of the file on [`DeleteFile::equality_ids`].
+    Equality,
+}
+
+/// A live delete file.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DeleteFile {
+    /// Location as the manifest has it.
+    pub path: String,
+    /// Positions or equality.
+    pub content: DeleteContent,
+    /// Its format ([`FileFormat::Puffin`] for deletion vectors).
+    pub format: FileFormat,
+    /// Its partition.
+    pub partition: PartitionId,
+    /// Deleted positions, or rows of an equality delete.
+    pub records: u64,
+    /// Bytes.
+    pub size: u64,
+    /// Data sequence number.
+    pub sequence_number: i64,
+    /// The only data file that it refers to, if it says so (or its file-path bounds do).
+    pub referenced_data_file: Option<String>,
+    /// Field ids of an equality delete; empty otherwise.
+    pub equality_ids: Vec<i32>,
+}
+
+/// One manifest of the snapshot, for health and estimates.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ManifestInfo {
+    /// Location.
+    pub path: String,
+    /// Bytes.
+    pub size: u64,
+    /// Whether it lists delete files.
+    pub deletes: bool,
+    /// Entries that are live (added and existing).
+    pub live: u64,
+    /// The partition spec of its entries.
+    pub spec_id: i32,
+}
+
+/// What is there: one consistent picture of a table at one snapshot.
+///
+/// Loaded by `lake`, read by `planner`. Memory is proportional to live files.
+#[derive(Debug, Clone)]
+pub struct TableState {
+    /// The table's name in its catalog.
+    pub name: TableName,
+    /// Where the metadata was read.
+    pub metadata_location: String,
+    /// The table's metadata: schemas, specs, snapshots, properties.
+    pub metadata: Arc<TableMetadata>,
+    /// The snapshot that the files belong to; `None` for a table without data.
+    pub snapshot_id: Option<i64>,
+    /// That snapshot's sequence number (0 when there is none, and in v1 tables).
+    pub sequence_number: i64,
+    /// Partitions in use, each once, ordered by spec and path.
+    pub partitions: Vec<Partition>,
+    /// Live data files, ordered by path.
+    pub files: Vec<DataFile>,
+    /// Live delete files, ordered by path.
+    pub deletes: Vec<DeleteFile>,
+    /// Manifests of the snapshot, in its order.
+    pub manifests: Vec<ManifestInfo>,
+    /// Footers of the files that the planner asked for, by path.
+    pub footers: BTreeMap<String, Footer>,
+    /// Output bytes per input byte when a file in this codec is rewritten under the current policy: from summaries of
+    /// earlier rewrites, or from a sample. A codec without an entry counts as 1.
+    pub ratios: BTreeMap<Codec, f64>,
+}
+
+impl TableState {
+    /// The partition with this id.
+    pub fn partition(&self, id: PartitionId) -> &Partition {
+        &self.partitions[id.0 as usize]
+    }
+
+    /// Bytes of all live data files.
+    pub fn data_bytes(&self) -> u64 {
+        self.files.iter().map(|file| file.size).sum()
+    }
+
+    /// Rows of all live data files, deleted ones included.
+    pub fn data_rows(&self) -> u64 {
+        self.files.iter().map(|file| file.records).sum()
+    }
+}

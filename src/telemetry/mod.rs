@@ -1,0 +1,5 @@
+//! Names of fields and metrics, tracing, and progress of long work.
+
+mod progress;
+
+pub use progress::{Progress, ProgressView};
