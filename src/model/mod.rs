@@ -11,6 +11,7 @@ mod outcome;
 mod plan;
 mod policy;
 mod reason;
+mod report;
 mod state;
 
 pub use bytes::{GIB, KIB, MIB, human_bytes, parse_bytes};
@@ -23,6 +24,7 @@ pub use plan::{
 };
 pub use policy::{CompactPolicy, EncodingProfile, JobOrder, PartialProgress, Verify};
 pub use reason::{PickReason, RouteReason, SkipReason, TaskReason};
+pub use report::{ErrorReport, REPORT_VERSION, Report, Status, TableReport};
 pub use state::{
     DataFile, DeleteContent, DeleteFile, FieldBounds, FileFormat, ManifestInfo, Partition, PartitionId, TableState,
 };

@@ -1,5 +1,6 @@
 //! Names of fields and metrics, tracing, and progress of long work.
 
+pub mod process;
 mod progress;
 
 pub use progress::{Progress, ProgressView};

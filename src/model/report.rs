@@ -1,0 +1,160 @@
+//! What a run did to a table: the document that `--json` prints and tables for people are made from.
+
+use serde::Serialize;
+
+use super::TableName;
+use crate::error::{Error, Kind};
+
+/// The version of the JSON document.
+pub const REPORT_VERSION: u32 = 1;
+
+/// How a run over one table ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Status {
+    /// Something was committed.
+    Committed,
+    /// There was nothing to do.
+    NothingToDo,
+    /// A dry run: this is what would be done.
+    DryRun,
+    /// Refused: not supported, or a safety check; nothing was changed.
+    Refused,
+    /// Failed; what was committed before the failure stays.
+    Failed,
+}
+
+/// An error as data.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ErrorReport {
+    /// What the caller must do.
+    pub kind: Kind,
+    /// What happened.
+    pub message: String,
+    /// What to do next.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+}
+
+impl From<&Error> for ErrorReport {
+    fn from(error: &Error) -> Self {
+        Self { kind: error.kind(), message: error.to_string(), hint: error.hint_text().map(str::to_owned) }
+    }
+}
+
+/// What a run did to one table. Figures that a verb does not have are absent.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct TableReport {
+    /// The table.
+    pub table: TableName,
+    /// How it ended.
+    pub status: Status,
+    /// The newest snapshot that the run made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub snapshot_id: Option<i64>,
+    /// Live data files before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub files_before: Option<u64>,
+    /// Live data files after (expected ones, for a dry run).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub files_after: Option<u64>,
+    /// Live delete files before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub delete_files_before: Option<u64>,
+    /// Live delete files after.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub delete_files_after: Option<u64>,
+    /// Bytes of live data files before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bytes_before: Option<u64>,
+    /// Bytes of live data files after (expected ones, for a dry run).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bytes_after: Option<u64>,
+    /// Rows in live data files.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rows: Option<u64>,
+    /// Bytes of data files read by committed groups.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bytes_read: Option<u64>,
+    /// Bytes of data files written by committed groups.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bytes_written: Option<u64>,
+    /// Groups planned.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub groups: Option<u64>,
+    /// Groups committed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub groups_committed: Option<u64>,
+    /// Snapshots before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub snapshots_before: Option<u64>,
+    /// Snapshots after.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub snapshots_after: Option<u64>,
+    /// Wall seconds.
+    pub seconds: f64,
+    /// The process's peak memory so far, where the system tells it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub peak_memory_bytes: Option<u64>,
+    /// What went wrong; `null` when nothing did.
+    pub error: Option<ErrorReport>,
+    /// Sizes of live data files before; for pictures only.
+    #[serde(skip)]
+    pub sizes_before: Vec<u64>,
+    /// Sizes of live data files after; for pictures only.
+    #[serde(skip)]
+    pub sizes_after: Vec<u64>,
+}
+
+impl TableReport {
+    /// An empty report.
+    pub fn new(table: TableName, status: Status) -> Self {
+        Self {
+            table,
+            status,
+            snapshot_id: None,
+            files_before: None,
+            files_after: None,
+            delete_files_before: None,
+            delete_files_after: None,
+            bytes_before: None,
+            bytes_after: None,
+            rows: None,
+            bytes_read: None,
+            bytes_written: None,
+            groups: None,
+            groups_committed: None,
+            snapshots_before: None,
+            snapshots_after: None,
+            seconds: 0.0,
+            peak_memory_bytes: None,
+            error: None,
+            sizes_before: Vec::new(),
+            sizes_after: Vec::new(),
+        }
+    }
+
+    /// Records an error; the status follows from its kind.
+    #[must_use]
+    pub fn failed(mut self, error: &Error) -> Self {
+        self.status = if error.kind() == Kind::Unsupported { Status::Refused } else { Status::Failed };
+        self.error = Some(ErrorReport::from(error));
+        self
+    }
+
+    /// The process exit code that this table alone would give.
+    pub fn exit_code(&self) -> u8 {
+        self.error.as_ref().map_or(0, |error| error.kind.exit_code())
+    }
+}
+
+/// The document of a run over tables.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Report {
+    /// [`REPORT_VERSION`].
+    pub version: u32,
+    /// The verb.
+    pub command: String,
+    /// One entry a table.
+    pub tables: Vec<TableReport>,
+}
