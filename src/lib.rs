@@ -1,4 +1,78 @@
-//! icewright keeps Apache Iceberg tables fast and cheap.
+//! icewright keeps Apache Iceberg tables fast and cheap: it merges small files into 256–512 MiB ZSTD files, and does so
+//! without ever losing, doubling or resurrecting a row. This page is the architecture: words, flow, rooms, invariants.
+//!
+//! # Words
+//!
+//! | word | meaning |
+//! |---|---|
+//! | `Policy` | what the owner wants: sizes, codec, limits. Resolved and validated once, before anything is read |
+//! | `TableState` | what is there: one consistent picture of a table at one snapshot |
+//! | `Plan` | what should happen and why: a plain, versioned, serialisable value, pinned to a base snapshot |
+//! | `Task` | one independent unit of a plan: one group of files to rewrite |
+//! | `Reason` | why a file or group was picked, or was not; shown in plans, logs and reports alike |
+//! | `Outcome` | what running a task made: new files with their statistics |
+//! | `Commit` | outcomes made durable in the catalog by compare-and-swap |
+//! | `Reclaim` | removal of files that no retained metadata can reach; after the commit, never before |
+//!
+//! # The flow
+//!
+//! ```text
+//! Policy ─┐
+//!         ├─▶ planner ──Plan──▶ executor ──Outcomes──▶ committer ──▶ reclaim
+//! TableState (lake) ┘  pure        bytes only           metadata only     deletes only
+//! ```
+//!
+//! `maintenance` runs this flow over one table. A plan can be saved, read by a person, and applied later or elsewhere.
+//!
+//! # The rooms, and who may use whom
+//!
+//! `cli → maintenance → {planner, executor, committer, reclaim} → lake → model`
+//!
+//! - [`model`]: values only. No IO, no clock, no random ids.
+//! - [`planner`]: pure: `(&TableState, &Policy, now) → Plan`. Uses `model` alone.
+//! - [`executor`]: a task becomes files: Parquet copied or encoded anew, verified, within a memory budget.
+//! - [`committer`]: outcomes become a snapshot. The only writer of metadata.
+//! - [`reclaim`]: the only place that deletes what a table once had.
+//! - [`lake`]: catalogs, object stores, loading a table's state, the clock. The only room that talks to the outside.
+//! - [`maintenance`]: one run over one table; the only place where these five meet.
+//! - [`config`]: files and environment become settings and policies.
+//! - [`telemetry`]: progress, and what the system says about the process.
+//! - [`fixture`]: deterministic lakes for demo, tests and benchmarks.
+//! - [`cli`]: one file per verb; text for people lives only here.
+//!
+//! A room may skip floors on the way down. Planner, executor, committer and reclaim never use one another: they meet in
+//! `model`. `config` and `telemetry` know only `model`. A room may delete a file that it made itself in the same run and
+//! that nobody was told of; everything else goes through `reclaim`. `tests/architecture.rs` reads the `use` lines and
+//! fails on any other direction.
+//!
+//! # Invariants
+//!
+//! Tests and comments cite these numbers.
+//!
+//! - **I1** A plan pins the snapshot it was made from; nothing is committed from a plan whose inputs are no longer live.
+//! - **I2** No input file is in two tasks. Every live row before a commit is live after it, once.
+//! - **I3** Before a commit, row counts, null counts and value bounds of inputs and outputs are compared per group; a
+//!   mismatch fails the group. `--verify content` also compares an order-free hash of every column.
+//! - **I4** A delete committed after the base snapshot is never lost: new files carry the base snapshot's data sequence
+//!   number, and position deletes that arrived for a replaced file send that group back to planning.
+//! - **I5** A commit has three results: committed, rejected, unknown. Unknown is resolved by looking for our own snapshot
+//!   in fresh metadata. Nothing is deleted while it is unknown.
+//! - **I6** A crash at any instruction leaves a readable table and, at worst, unreferenced files.
+//! - **I7** Nothing reachable from retained metadata is ever deleted, and nothing outside the table's own locations.
+//! - **I8** Planning again right after a run gives an empty plan, whatever the codec or the data.
+//! - **I9** Memory stays within the budget (`--memory`, default 512 MiB; the container's limit is read).
+//! - **I10** What is not fully supported is refused with a clear error before anything is written, never approximated.
+//! - **I11** Same input, same plan, byte for byte. Every order ends in a total order (the file path).
+//! - **I12** Another engine's metadata survives: unknown fields and properties, refs and their retention, statistics.
+//! - **I13** What icewright writes, the table's readers can read: v1 data pages, PLAIN and dictionary encodings, booleans
+//!   PLAIN, standard field ids and logical types.
+//!
+//! # How to add an operation
+//!
+//! A policy and its reasons in `model`, a pure file in `planner` with layout tests, a variant of
+//! [`model::Task`], the work in `executor`, its metadata in `committer`, one file in `maintenance` that joins them, one
+//! in `cli` for the verb.
+
 pub mod error;
 pub mod lake;
 pub mod model;

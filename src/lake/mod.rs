@@ -5,8 +5,73 @@
 
 pub mod ambient;
 pub mod catalog;
+mod file_io;
+pub mod filesystem;
+mod footers;
+mod load;
+pub mod manifests;
+pub mod metadata;
+pub mod parquet_schema;
+mod partition_path;
+mod similar;
+pub mod sql;
 pub mod store;
+
+use std::sync::Arc;
 
 pub use ambient::Ambient;
 pub use catalog::{Catalog, LoadedTable, Swap, TableChange};
-pub use store::{FileInfo, Store};
+pub use file_io::file_io;
+pub use footers::{codec_of, read_footers, read_metadata};
+pub use load::{LoadOptions, load_state};
+pub use partition_path::partition_path;
+pub use store::{FileInfo, Location, Props, Store};
+
+use crate::error::{Error, Result};
+use crate::model::{CatalogSettings, TableName};
+
+/// Connects to a catalog.
+///
+/// # Errors
+/// `InvalidInput` for a wrong URI or wrong credentials, `Unsupported` for a catalog that this build lacks,
+/// `Unavailable` when it does not answer.
+pub async fn connect(settings: &CatalogSettings, ambient: Arc<Ambient>) -> Result<Arc<dyn Catalog>> {
+    open(settings, ambient, false).await
+}
+
+/// Connects to a catalog and makes a SQL catalog's database and tables when they are missing; for fixtures.
+///
+/// # Errors
+/// As [`connect`].
+pub async fn connect_or_create(settings: &CatalogSettings, ambient: Arc<Ambient>) -> Result<Arc<dyn Catalog>> {
+    open(settings, ambient, true).await
+}
+
+async fn open(settings: &CatalogSettings, ambient: Arc<Ambient>, create: bool) -> Result<Arc<dyn Catalog>> {
+    let store = Arc::new(Store::new(settings.props.clone()));
+    let scheme = settings.uri.split(':').next().unwrap_or_default();
+    Ok(match scheme {
+        "sqlite" | "postgresql" | "postgres" => {
+            Arc::new(sql::SqlCatalog::connect(settings, store, ambient, create).await?)
+        }
+        "glue" => {
+            return Err(Error::unsupported("the Glue catalog is not supported yet")
+                .hint("Glue's own REST endpoint works as a REST catalog where it accepts a token"));
+        }
+        _ if Location::parse(&settings.uri).is_ok() => {
+            Arc::new(filesystem::FilesystemCatalog::open(&settings.uri, store, ambient)?)
+        }
+        _ => {
+            return Err(Error::invalid(format!("{:?} is not a catalog", settings.public_uri())).hint(
+                "write sqlite:///abs/catalog.db, postgresql://…, http(s)://… (REST), or file:///warehouse",
+            ));
+        }
+    })
+}
+
+fn default_location(warehouse: Option<&str>, name: &TableName) -> Result<String> {
+    let Some(warehouse) = warehouse else {
+        return Err(Error::invalid("the catalog has no warehouse to make tables in").hint("give one with --warehouse"));
+    };
+    Ok(format!("{}/{}/{}", warehouse.trim_end_matches('/'), name.namespace.join("/"), name.table))
+}

@@ -4,6 +4,7 @@
 //! every order ends in a total order (I11). The only foreign types are the `iceberg` crate's plain spec types.
 
 mod bytes;
+mod catalog;
 mod filter;
 mod footer;
 mod name;
@@ -15,6 +16,7 @@ mod report;
 mod state;
 
 pub use bytes::{GIB, KIB, MIB, human_bytes, parse_bytes};
+pub use catalog::CatalogSettings;
 pub use filter::{Compare, Filter, Value};
 pub use footer::{Codec, ColumnCodec, Footer, RowGroup};
 pub use name::TableName;

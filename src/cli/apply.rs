@@ -1,0 +1,24 @@
+//! `icewright apply`.
+
+use super::args::ApplyArgs;
+use super::bars::Bars;
+use super::compact::finish;
+use super::plan::load;
+use super::session::Session;
+use crate::error::Result;
+
+/// Runs saved plans one after another; the worst result is the exit code.
+pub(super) async fn run(session: &Session, args: &ApplyArgs) -> Result<u8> {
+    let file = load(&args.plan)?;
+    let mut reports = Vec::new();
+    for plan in &file.plans {
+        if args.dry_run {
+            reports.push(session.maintenance.apply_dry_run(plan).await);
+            continue;
+        }
+        let bars = Bars::start(session.maintenance.progress.clone(), &plan.table.to_string());
+        reports.push(session.maintenance.apply(plan).await);
+        drop(bars);
+    }
+    finish("apply", session.json, reports)
+}

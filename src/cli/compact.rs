@@ -1,0 +1,63 @@
+//! `icewright compact`.
+
+use std::collections::HashMap;
+
+use super::args::CompactArgs;
+use super::bars::Bars;
+use super::session::Session;
+use super::{output, render};
+use crate::error::Result;
+use crate::model::{REPORT_VERSION, Report, TableName, TableReport};
+
+/// Compacts tables one after another; the worst result is the exit code.
+pub(super) async fn run(session: &Session, args: &CompactArgs) -> Result<u8> {
+    let mut reports = Vec::new();
+    for name in session.tables(&args.tables).await? {
+        reports.push(one(session, args, &name).await?);
+    }
+    finish("compact", session.json, reports)
+}
+
+async fn one(session: &Session, args: &CompactArgs, name: &TableName) -> Result<TableReport> {
+    let policy_for = |table: &TableName, properties: &HashMap<String, String>| {
+        session.policy(&args.options, table, properties)
+    };
+    if args.dry_run {
+        let (report, plan) = session.maintenance.compact_dry_run(name, &policy_for).await;
+        if let (Some(plan), false) = (&plan, session.json) {
+            output::data(&render::plan(plan, false));
+        }
+        return Ok(report);
+    }
+    let bars = Bars::start(session.maintenance.progress.clone(), &name.to_string());
+    let report = session.maintenance.compact(name, &policy_for).await;
+    drop(bars);
+    tracing::info!(
+        table = %name,
+        status = ?report.status,
+        files_before = report.files_before,
+        files_after = report.files_after,
+        bytes_read = report.bytes_read,
+        bytes_written = report.bytes_written,
+        seconds = report.seconds,
+        "compaction ended"
+    );
+    Ok(report)
+}
+
+/// Prints reports and gives the exit code: the worst of the tables.
+pub(super) fn finish(command: &str, json: bool, tables: Vec<TableReport>) -> Result<u8> {
+    let worst = tables.iter().map(TableReport::exit_code).max().unwrap_or(0);
+    if json {
+        output::json(&Report { version: REPORT_VERSION, command: command.to_owned(), tables })?;
+        return Ok(worst);
+    }
+    output::data(&render::reports(&tables));
+    for (report, error) in tables.iter().filter_map(|report| report.error.as_ref().map(|error| (report, error))) {
+        output::talk(&format!("error: {}: {}", report.table, error.message));
+        if let Some(hint) = &error.hint {
+            output::talk(&format!(" hint: {hint}"));
+        }
+    }
+    Ok(worst)
+}

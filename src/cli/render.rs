@@ -1,0 +1,198 @@
+//! Plans, reports and histograms as text for people.
+
+use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
+use comfy_table::{CellAlignment, Table};
+
+use crate::model::{MIB, Plan, RewriteTask, Route, SkipReason, Status, TableReport, human_bytes};
+
+/// Upper edges of the size classes in a histogram, in bytes, with their names.
+const CLASSES: [(u64, &str); 8] = [
+    (MIB, "< 1 MiB"),
+    (8 * MIB, "1–8 MiB"),
+    (32 * MIB, "8–32 MiB"),
+    (128 * MIB, "32–128 MiB"),
+    (256 * MIB, "128–256 MiB"),
+    (512 * MIB + 1, "256–512 MiB"),
+    (1024 * MIB, "512–1024 MiB"),
+    (u64::MAX, "≥ 1 GiB"),
+];
+
+/// The width of the longest bar.
+const BAR: u64 = 32;
+
+/// A table with a header; every column but the first is aligned to the right.
+pub(super) fn table(header: &[&str], rows: Vec<Vec<String>>) -> String {
+    let mut table = Table::new();
+    table.load_preset(UTF8_HORIZONTAL_ONLY).set_header(header.to_vec());
+    for row in rows {
+        table.add_row(row);
+    }
+    for column in table.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    table.to_string()
+}
+
+/// Reports of a run, one line a table.
+pub(super) fn reports(tables: &[TableReport]) -> String {
+    let arrow = |before: Option<String>, after: Option<String>| match (before, after) {
+        (Some(before), Some(after)) if before != after => format!("{before} → {after}"),
+        (Some(before), _) => before,
+        (None, _) => "–".to_owned(),
+    };
+    let count = |n: Option<u64>| n.map(|n| n.to_string());
+    let bytes = |n: Option<u64>| n.map(human_bytes);
+    let rows = tables
+        .iter()
+        .map(|t| {
+            vec![
+                t.table.to_string(),
+                status(t.status).to_owned(),
+                arrow(count(t.files_before), count(t.files_after)),
+                arrow(bytes(t.bytes_before), bytes(t.bytes_after)),
+                bytes(t.bytes_read).unwrap_or_else(|| "–".to_owned()),
+                bytes(t.bytes_written).unwrap_or_else(|| "–".to_owned()),
+                format!("{:.1} s", t.seconds),
+            ]
+        })
+        .collect();
+    table(&["table", "status", "files", "bytes", "read", "written", "time"], rows)
+}
+
+fn status(status: Status) -> &'static str {
+    match status {
+        Status::Committed => "committed",
+        Status::NothingToDo => "nothing to do",
+        Status::DryRun => "dry run",
+        Status::Refused => "refused",
+        Status::Failed => "failed",
+    }
+}
+
+/// A plan: per group which files, why, what comes out and what it costs; then why the others are left alone.
+pub(super) fn plan(plan: &Plan, every_file: bool) -> String {
+    let totals = &plan.totals;
+    let mut text = format!("{}: {} files, {}\n", plan.table, totals.files, human_bytes(totals.bytes));
+    if plan.is_empty() {
+        text.push_str("nothing to do\n");
+    } else {
+        let estimate: f64 = plan.rewrites().map(|task| task.estimate.seconds).sum();
+        text.push_str(&format!(
+            "{} groups: {} files, {} → about {} files, {}; about {estimate:.1} s on two cores\n",
+            plan.tasks.len(),
+            totals.input_files,
+            human_bytes(totals.input_bytes),
+            totals.output_files,
+            human_bytes(totals.output_bytes),
+        ));
+        text.push_str(&table(
+            &["group", "why", "in", "out", "how", "time", "memory"],
+            plan.rewrites().map(group).collect(),
+        ));
+        text.push('\n');
+    }
+    text.push_str(&skipped(plan));
+    if every_file {
+        text.push_str(&files(plan));
+    }
+    text
+}
+
+fn group(task: &RewriteTask) -> Vec<String> {
+    let partition = if task.partition.is_empty() { "(all)" } else { &task.partition };
+    let route = match task.route {
+        Route::Copy => "copy",
+        Route::Encode => "encode",
+    };
+    vec![
+        format!("{} {partition}", task.id),
+        task.why.to_string(),
+        format!("{} files, {}", task.inputs.len(), human_bytes(task.estimate.bytes_read)),
+        format!("{} files, {}", task.output.files, human_bytes(task.output.bytes)),
+        format!("{route}: {}", task.route_why),
+        format!("{:.1} s", task.estimate.seconds),
+        human_bytes(task.estimate.memory),
+    ]
+}
+
+/// Files that are left alone, counted by reason.
+fn skipped(plan: &Plan) -> String {
+    let mut reasons: Vec<(String, u64, u64)> = Vec::new();
+    for file in &plan.skipped {
+        let words = match &file.why {
+            // The numbers differ from group to group: one line for all of them.
+            SkipReason::TooFewFiles { min, .. } => format!("fewer than {min} candidates in their partition"),
+            SkipReason::HasDeletes { .. } => "delete files apply to them (not supported yet)".to_owned(),
+            other => other.to_string(),
+        };
+        match reasons.iter_mut().find(|(known, ..)| *known == words) {
+            Some((_, files, bytes)) => {
+                *files += 1;
+                *bytes += file.size;
+            }
+            None => reasons.push((words, 1, file.size)),
+        }
+    }
+    reasons.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+    reasons
+        .iter()
+        .map(|(words, files, bytes)| format!("left alone: {files} files, {}: {words}\n", human_bytes(*bytes)))
+        .collect()
+}
+
+fn files(plan: &Plan) -> String {
+    let mut text = String::new();
+    for task in plan.rewrites() {
+        text.push_str(&format!("group {} → {}/\n", task.id, task.output.directory));
+        for input in &task.inputs {
+            text.push_str(&format!("  {:>9}  {} ({})\n", human_bytes(input.size), input.path, input.picked));
+        }
+    }
+    for file in &plan.skipped {
+        text.push_str(&format!("left alone {:>9}  {} ({})\n", human_bytes(file.size), file.path, file.why));
+    }
+    text
+}
+
+/// File sizes as a histogram; empty classes at both ends are left out.
+pub(super) fn histogram(sizes: &[u64]) -> String {
+    let mut counts = [(0u64, 0u64); CLASSES.len()];
+    for size in sizes {
+        let class = CLASSES.iter().position(|(edge, _)| size < edge).unwrap_or(CLASSES.len() - 1);
+        counts[class].0 += 1;
+        counts[class].1 += size;
+    }
+    histogram_of(&CLASSES.iter().zip(counts).map(|((_, name), (n, bytes))| (*name, n, bytes)).collect::<Vec<_>>())
+}
+
+/// A histogram from classes: name, files, bytes.
+pub(super) fn histogram_of(classes: &[(&str, u64, u64)]) -> String {
+    let most = classes.iter().map(|(_, files, _)| *files).max().unwrap_or(0).max(1);
+    let used = |class: &(&str, u64, u64)| class.1 > 0;
+    let (Some(first), Some(last)) = (classes.iter().position(used), classes.iter().rposition(used)) else {
+        return "  no files\n".to_owned();
+    };
+    classes[first..=last]
+        .iter()
+        .map(|(name, files, bytes)| {
+            let bar = "█".repeat(usize::try_from((files * BAR).div_ceil(most)).unwrap_or(0));
+            let bytes = if *files == 0 { String::new() } else { format!(" ({})", human_bytes(*bytes)) };
+            format!("  {name:>13} │{bar} {files}{bytes}\n")
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn should_draw_sizes_without_empty_ends() {
+        let picture = histogram(&[100, 200, 300 * MIB, 512 * MIB]);
+        let lines: Vec<&str> = picture.lines().collect();
+        assert_eq!(lines.len(), 6, "{picture}");
+        assert!(lines[0].ends_with("████████████████████████████████ 2 (300 B)"), "{picture}");
+        assert!(lines[5].ends_with(" 2 (812 MiB)"), "{picture}");
+        assert_eq!(histogram(&[]), "  no files\n");
+    }
+}

@@ -1,0 +1,134 @@
+//! A resolved request: configuration read, catalog connected, resources settled.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use globset::GlobBuilder;
+
+use super::args::{Global, RewriteOptions, Tables};
+use crate::config::{self, Environment, PolicyLayers, Settings};
+use crate::error::{Error, Result};
+use crate::executor::ExecutorSettings;
+use crate::lake::{Ambient, connect};
+use crate::maintenance::Maintenance;
+use crate::model::{CatalogSettings, CompactPolicy, MIB, TableName, parse_bytes};
+use crate::telemetry::{Progress, process};
+
+/// Memory budget when nothing is said.
+const DEFAULT_MEMORY: u64 = 512 * MIB;
+
+/// What a verb that works on tables needs.
+#[derive(Debug)]
+pub(super) struct Session {
+    pub(super) maintenance: Maintenance,
+    pub(super) settings: Settings,
+    pub(super) json: bool,
+}
+
+impl Session {
+    /// Reads the configuration and connects the catalog.
+    pub(super) async fn open(global: &Global) -> Result<Self> {
+        let settings = settings(global)?;
+        let catalog = catalog_settings(global, &settings)?;
+        let ambient = Arc::new(Ambient::system());
+        let catalog = connect(&catalog, ambient.clone()).await?;
+        let maintenance =
+            Maintenance { catalog, ambient, resources: resources(global)?, progress: Arc::new(Progress::default()) };
+        Ok(Self { maintenance, settings, json: global.json })
+    }
+
+    /// The tables that were asked for, sorted, each once.
+    pub(super) async fn tables(&self, asked: &Tables) -> Result<Vec<TableName>> {
+        if asked.table.is_empty() && !asked.all {
+            return Err(Error::invalid("no table was named").hint("name one with --table db.t, or take --all"));
+        }
+        let is_glob = |text: &str| text.contains(['*', '?', '[', '{']);
+        let mut names = Vec::new();
+        for text in asked.table.iter().filter(|text| !is_glob(text)) {
+            names.push(TableName::parse(text)?);
+        }
+        if asked.all || asked.table.iter().any(|text| is_glob(text)) {
+            let listed = self.maintenance.catalog.list_tables().await?;
+            if asked.all {
+                names.extend(listed.iter().cloned());
+            }
+            for text in asked.table.iter().filter(|text| is_glob(text)) {
+                let glob = GlobBuilder::new(text)
+                    .build()
+                    .map_err(|e| Error::invalid(format!("{text:?} is not a table pattern")).caused_by(e))?
+                    .compile_matcher();
+                let before = names.len();
+                names.extend(listed.iter().filter(|name| glob.is_match(name.to_string())).cloned());
+                if names.len() == before {
+                    return Err(Error::invalid(format!("no table matches {text:?}"))
+                        .hint("`icewright inspect --all` lists the tables of the catalog"));
+                }
+            }
+        }
+        names.sort();
+        names.dedup();
+        Ok(names)
+    }
+
+    /// The policy of a table: command line and environment over its own section, its properties, and the defaults.
+    pub(super) fn policy(
+        &self,
+        options: &RewriteOptions,
+        table: &TableName,
+        properties: &HashMap<String, String>,
+    ) -> Result<CompactPolicy> {
+        let mut given: BTreeMap<String, String> =
+            options.given().into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        for pair in &options.more {
+            let (name, value) = key_value(pair, "--option")?;
+            given.insert(name, value);
+        }
+        let filter = options.filter.as_deref().map(config::filter::parse).transpose()?;
+        config::compact_policy(&PolicyLayers { options: &given, filter, settings: &self.settings, table, properties })
+    }
+}
+
+/// Reads the configuration files.
+pub(super) fn settings(global: &Global) -> Result<Settings> {
+    Settings::load(global.config.as_deref(), &Environment::from_process())
+}
+
+/// The catalog that was asked for.
+pub(super) fn catalog_settings(global: &Global, settings: &Settings) -> Result<CatalogSettings> {
+    let mut props = BTreeMap::new();
+    for pair in global.prop.iter().filter(|pair| !pair.trim().is_empty()) {
+        let (name, value) = key_value(pair, "--prop")?;
+        props.insert(name, value);
+    }
+    config::catalog(
+        settings,
+        &config::CatalogChoice {
+            selector: global.catalog.as_deref(),
+            catalog_name: global.catalog_name.as_deref(),
+            warehouse: global.warehouse.as_deref(),
+            props,
+        },
+    )
+}
+
+/// Memory and workers.
+pub(super) fn resources(global: &Global) -> Result<ExecutorSettings> {
+    let memory = match &global.memory {
+        Some(text) => parse_bytes(text)?,
+        // A quarter of a small container is left to the runtime, the catalog client and the kernel's page tables.
+        None => process::memory_limit().map_or(DEFAULT_MEMORY, |limit| DEFAULT_MEMORY.min(limit / 4 * 3)),
+    };
+    let workers = global.workers.unwrap_or_else(process::processors);
+    if workers == 0 {
+        return Err(Error::invalid("--workers is 0").hint("leave it out to use every processor"));
+    }
+    Ok(ExecutorSettings { memory, workers })
+}
+
+fn key_value(pair: &str, flag: &str) -> Result<(String, String)> {
+    // The value may be a secret: it is not repeated.
+    let (name, value) = pair
+        .split_once('=')
+        .ok_or_else(|| Error::invalid(format!("{flag} wants key=value")).hint(format!("as in {flag} name=value")))?;
+    Ok((name.trim().to_owned(), value.trim().to_owned()))
+}

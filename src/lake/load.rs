@@ -1,0 +1,223 @@
+//! Loading a [`TableState`]: metadata and manifests become one consistent picture of a table.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use futures::StreamExt;
+use iceberg::spec::{
+    DataContentType, DataFileFormat, Manifest, ManifestContentType, ManifestFile, ManifestStatus, SchemaRef, Struct,
+};
+
+use super::manifests::{MANIFESTS_AT_ONCE, read_manifest, read_manifest_list};
+use super::{LoadedTable, partition_path};
+use crate::error::{Context, Error, Result};
+use crate::model::{
+    Codec, DataFile, DeleteContent, DeleteFile, FieldBounds, FileFormat, ManifestInfo, Partition, PartitionId,
+    TableState,
+};
+
+/// The reserved field id of `file_path` in position delete files (spec, "Reserved Field IDs").
+const DELETE_FILE_PATH_ID: i32 = 2_147_483_546;
+
+/// What is loaded beside the files themselves.
+#[derive(Debug, Clone, Default)]
+pub struct LoadOptions {
+    /// Fields whose bounds are kept for every file.
+    pub bounds_for: Vec<i32>,
+}
+
+/// Loads the current snapshot's files. Memory is proportional to live files: each manifest is dropped once it is read.
+///
+/// # Errors
+/// `Corrupt` for a missing or damaged manifest, `Unavailable` when the store does not answer, `Unsupported` for
+/// encrypted manifests.
+pub async fn load_state(table: &LoadedTable, options: &LoadOptions) -> Result<TableState> {
+    let metadata = &table.metadata;
+    let mut builder = Builder::new(options);
+    let mut manifests = Vec::new();
+    if let Some(snapshot) = metadata.current_snapshot() {
+        let list = read_manifest_list(table, snapshot).await?;
+        manifests = list.iter().map(info).collect();
+        let mut reading = futures::stream::iter(list)
+            .map(|file| async move { read_manifest(&table.store, &file).await.map(|manifest| (file, manifest)) })
+            .buffer_unordered(MANIFESTS_AT_ONCE);
+        while let Some(read) = reading.next().await {
+            let (file, manifest) = read.while_doing(|| format!("loading table {}", table.name))?;
+            builder.add(table, &file, manifest)?;
+        }
+    }
+    let (partitions, files, deletes) = builder.finish();
+    Ok(TableState {
+        name: table.name.clone(),
+        metadata_location: table.metadata_location.clone(),
+        metadata: Arc::clone(metadata),
+        snapshot_id: metadata.current_snapshot().map(|snapshot| snapshot.snapshot_id()),
+        sequence_number: metadata.current_snapshot().map_or(0, |snapshot| snapshot.sequence_number()),
+        partitions,
+        files,
+        deletes,
+        manifests,
+        footers: BTreeMap::new(),
+        ratios: recorded_ratios(table),
+    })
+}
+
+fn info(manifest: &ManifestFile) -> ManifestInfo {
+    ManifestInfo {
+        path: manifest.manifest_path.clone(),
+        size: u64::try_from(manifest.manifest_length).unwrap_or(0),
+        deletes: manifest.content == ManifestContentType::Deletes,
+        live: u64::from(manifest.added_files_count.unwrap_or(0)) + u64::from(manifest.existing_files_count.unwrap_or(0)),
+        spec_id: manifest.partition_spec_id,
+    }
+}
+
+/// Compression ratios that earlier rewrites of this table recorded, newest first.
+fn recorded_ratios(table: &LoadedTable) -> BTreeMap<Codec, f64> {
+    let mut snapshots: Vec<_> = table.metadata.snapshots().collect();
+    snapshots.sort_by_key(|snapshot| std::cmp::Reverse((snapshot.timestamp_ms(), snapshot.snapshot_id())));
+    let mut ratios = BTreeMap::new();
+    for snapshot in snapshots {
+        for (key, value) in &snapshot.summary().additional_properties {
+            let Some(name) = key.strip_prefix("icewright.ratio.") else { continue };
+            let codec = serde_json::from_value::<Codec>(serde_json::Value::String(name.to_owned()));
+            if let (Ok(codec), Ok(ratio)) = (codec, value.parse::<f64>())
+                && ratio.is_finite()
+                && ratio > 0.0
+            {
+                ratios.entry(codec).or_insert(ratio);
+            }
+        }
+    }
+    ratios
+}
+
+struct Builder<'a> {
+    options: &'a LoadOptions,
+    partitions: Vec<Partition>,
+    known: HashMap<(i32, Struct), PartitionId>,
+    files: Vec<DataFile>,
+    deletes: Vec<DeleteFile>,
+}
+
+impl<'a> Builder<'a> {
+    fn new(options: &'a LoadOptions) -> Self {
+        Self { options, partitions: Vec::new(), known: HashMap::new(), files: Vec::new(), deletes: Vec::new() }
+    }
+
+    fn add(&mut self, table: &LoadedTable, file: &ManifestFile, manifest: Manifest) -> Result<()> {
+        let (entries, metadata) = manifest.into_parts();
+        for entry in entries {
+            if entry.status == ManifestStatus::Deleted {
+                continue;
+            }
+            let data = entry.data_file();
+            let partition = self.partition(table, file.partition_spec_id, data.partition(), metadata.schema());
+            let sequence_number = entry.sequence_number().unwrap_or(0);
+            let format = match data.file_format() {
+                DataFileFormat::Parquet => FileFormat::Parquet,
+                DataFileFormat::Avro => FileFormat::Avro,
+                DataFileFormat::Orc => FileFormat::Orc,
+                DataFileFormat::Puffin => FileFormat::Puffin,
+            };
+            match data.content_type() {
+                DataContentType::Data => self.files.push(DataFile {
+                    path: data.file_path().to_owned(),
+                    format,
+                    partition,
+                    records: data.record_count(),
+                    size: data.file_size_in_bytes(),
+                    sequence_number,
+                    snapshot_id: entry.snapshot_id(),
+                    sort_order_id: data.sort_order_id().filter(|id| *id != 0),
+                    encrypted: data.key_metadata().is_some(),
+                    bounds: self.bounds(data)?,
+                }),
+                content => self.deletes.push(DeleteFile {
+                    path: data.file_path().to_owned(),
+                    content: match content {
+                        DataContentType::EqualityDeletes => DeleteContent::Equality,
+                        DataContentType::Data | DataContentType::PositionDeletes => DeleteContent::Position,
+                    },
+                    format,
+                    partition,
+                    records: data.record_count(),
+                    size: data.file_size_in_bytes(),
+                    sequence_number,
+                    referenced_data_file: data.referenced_data_file().or_else(|| one_path(data)),
+                    equality_ids: data.equality_ids().unwrap_or_default(),
+                }),
+            }
+        }
+        Ok(())
+    }
+
+    fn partition(&mut self, table: &LoadedTable, spec_id: i32, values: &Struct, schema: &SchemaRef) -> PartitionId {
+        let key = (spec_id, values.clone());
+        if let Some(id) = self.known.get(&key) {
+            return *id;
+        }
+        let path = partition_path(&table.metadata, spec_id, values, schema);
+        let id = PartitionId(u32::try_from(self.partitions.len()).unwrap_or(u32::MAX));
+        self.partitions.push(Partition { spec_id, values: values.clone(), path });
+        self.known.insert(key, id);
+        id
+    }
+
+    fn bounds(&self, data: &iceberg::spec::DataFile) -> Result<BTreeMap<i32, FieldBounds>> {
+        let bytes = |datum: Option<&iceberg::spec::Datum>| {
+            datum.map(|d| d.to_bytes().map(serde_bytes_to_vec)).transpose().map_err(|e| {
+                Error::corrupt(format!("the bounds of {} can't be read", data.file_path())).caused_by(e)
+            })
+        };
+        let mut bounds = BTreeMap::new();
+        for id in &self.options.bounds_for {
+            bounds.insert(
+                *id,
+                FieldBounds {
+                    lower: bytes(data.lower_bounds().get(id))?,
+                    upper: bytes(data.upper_bounds().get(id))?,
+                    nulls: data.null_value_counts().get(id).copied(),
+                    values: data.value_counts().get(id).copied(),
+                },
+            );
+        }
+        Ok(bounds)
+    }
+
+    /// Puts everything into a total order, whatever order the manifests arrived in (I11).
+    fn finish(mut self) -> (Vec<Partition>, Vec<DataFile>, Vec<DeleteFile>) {
+        let mut order: Vec<usize> = (0..self.partitions.len()).collect();
+        let key = |p: &Partition| (p.spec_id, p.path.clone(), format!("{:?}", p.values));
+        order.sort_by_cached_key(|index| key(&self.partitions[*index]));
+        let mut renumbered = vec![PartitionId(0); order.len()];
+        for (new, old) in order.iter().enumerate() {
+            renumbered[*old] = PartitionId(u32::try_from(new).unwrap_or(u32::MAX));
+        }
+        let partitions = order.iter().map(|old| self.partitions[*old].clone()).collect();
+        for file in &mut self.files {
+            file.partition = renumbered[file.partition.0 as usize];
+        }
+        for file in &mut self.deletes {
+            file.partition = renumbered[file.partition.0 as usize];
+        }
+        self.files.sort_by(|a, b| a.path.cmp(&b.path));
+        self.deletes.sort_by(|a, b| a.path.cmp(&b.path));
+        (partitions, self.files, self.deletes)
+    }
+}
+
+/// A position delete file whose path bounds are equal speaks of one data file only.
+fn one_path(data: &iceberg::spec::DataFile) -> Option<String> {
+    let lower = data.lower_bounds().get(&DELETE_FILE_PATH_ID)?;
+    let upper = data.upper_bounds().get(&DELETE_FILE_PATH_ID)?;
+    if lower != upper {
+        return None;
+    }
+    let bytes = lower.to_bytes().ok()?;
+    String::from_utf8(serde_bytes_to_vec(bytes)).ok()
+}
+
+fn serde_bytes_to_vec(bytes: impl AsRef<[u8]>) -> Vec<u8> {
+    bytes.as_ref().to_vec()
+}

@@ -1,0 +1,217 @@
+//! Table metadata as a document: parsed leniently, changed on the raw JSON, so that what the typed form does not know
+//! survives a commit (I12).
+
+use std::io::Read;
+
+use flate2::read::GzDecoder;
+use iceberg::TableUpdate;
+use iceberg::spec::TableMetadata;
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+use super::TableChange;
+use crate::error::{Error, Result};
+
+/// How many older metadata files the log keeps when the table does not say (Iceberg's default).
+const PREVIOUS_VERSIONS_MAX: usize = 100;
+
+/// Parses a metadata file, plain or gzipped.
+///
+/// # Errors
+/// `Corrupt` when it is not Iceberg metadata, `Unsupported` for a format version that is not known.
+pub fn parse(location: &str, bytes: &[u8]) -> Result<(Value, TableMetadata)> {
+    let damaged = |what: &str| {
+        Error::corrupt(format!("{location} is not readable table metadata: {what}"))
+            .hint("roll the catalog's pointer back to the previous metadata file; nothing was changed")
+    };
+    let plain;
+    let text: &[u8] = if bytes.starts_with(&[0x1f, 0x8b]) {
+        let mut buffer = Vec::new();
+        GzDecoder::new(bytes).read_to_end(&mut buffer).map_err(|e| damaged("broken gzip").caused_by(e))?;
+        plain = buffer;
+        &plain
+    } else {
+        bytes
+    };
+    let document: Value = serde_json::from_slice(text).map_err(|e| damaged("broken JSON").caused_by(e))?;
+    match document.get("format-version").and_then(Value::as_u64) {
+        Some(1..=3) => {}
+        Some(other) => {
+            return Err(Error::unsupported(format!("{location} has format version {other}"))
+                .hint("icewright knows versions 1 to 3"));
+        }
+        None => return Err(damaged("it has no format-version")),
+    }
+    let metadata = typed(location, &document)?;
+    Ok((document, metadata))
+}
+
+/// The typed form of a document.
+///
+/// # Errors
+/// `Corrupt` when it is not valid table metadata.
+pub fn typed(location: &str, document: &Value) -> Result<TableMetadata> {
+    serde_json::from_value(document.clone()).map_err(|e| {
+        Error::corrupt(format!("{location} is not valid table metadata"))
+            .hint("check which program wrote it; nothing was changed")
+            .caused_by(e)
+    })
+}
+
+/// Checks a change's requirements against a document's typed form.
+///
+/// # Errors
+/// The first requirement that fails, in words.
+pub fn check(metadata: &TableMetadata, change: &TableChange) -> std::result::Result<(), String> {
+    change.requirements.iter().try_for_each(|requirement| requirement.check(Some(metadata)).map_err(|e| e.to_string()))
+}
+
+/// The document with a change applied, and with the previous metadata file added to the log.
+///
+/// # Errors
+/// `Unsupported` for a kind of update that is not made here, `Internal` when the result would not be valid metadata.
+pub fn apply(document: &Value, change: &TableChange, previous: &str, now_ms: i64) -> Result<Value> {
+    let mut changed = document.clone();
+    let Some(table) = changed.as_object_mut() else {
+        return Err(Error::corrupt(format!("{previous} is not a JSON object")));
+    };
+    let last_updated = table.get("last-updated-ms").and_then(Value::as_i64).unwrap_or(0);
+    // Time never runs backwards in a table, whatever the clocks of its writers say.
+    let now_ms = now_ms.max(last_updated + 1);
+    for update in &change.updates {
+        one(table, update, now_ms)?;
+    }
+    push(table, "metadata-log", json!({"timestamp-ms": last_updated, "metadata-file": previous}));
+    let keep = property(table, "write.metadata.previous-versions-max")
+        .and_then(|text| text.parse::<usize>().ok())
+        .unwrap_or(PREVIOUS_VERSIONS_MAX)
+        .max(1);
+    if let Some(Value::Array(log)) = table.get_mut("metadata-log") {
+        log.drain(..log.len().saturating_sub(keep));
+    }
+    table.insert("last-updated-ms".into(), json!(now_ms));
+    typed(previous, &changed).map_err(|e| Error::internal("the changed metadata would not be valid").caused_by(e))?;
+    Ok(changed)
+}
+
+fn one(table: &mut Map<String, Value>, update: &TableUpdate, now_ms: i64) -> Result<()> {
+    let as_json = serde_json::to_value(update)
+        .map_err(|e| Error::internal("a metadata update can't be written as JSON").caused_by(e))?;
+    match update {
+        TableUpdate::AddSnapshot { .. } => {
+            let mut snapshot = as_json.get("snapshot").cloned().unwrap_or(Value::Null);
+            let version = table.get("format-version").and_then(Value::as_u64).unwrap_or(1);
+            if version == 1 {
+                // Version 1 has no sequence numbers.
+                if let Some(fields) = snapshot.as_object_mut() {
+                    fields.remove("sequence-number");
+                }
+            } else if let Some(number) = snapshot.get("sequence-number").and_then(Value::as_i64) {
+                table.insert("last-sequence-number".into(), json!(number));
+            }
+            push(table, "snapshots", snapshot);
+        }
+        TableUpdate::SetSnapshotRef { ref_name, reference } => {
+            let refs = table.entry("refs").or_insert_with(|| json!({}));
+            let mut value = serde_json::to_value(reference)
+                .map_err(|e| Error::internal("a snapshot reference can't be written as JSON").caused_by(e))?;
+            // Retention that the update does not speak of stays as it is, and so do fields that we don't know.
+            if let (Some(old), Some(new)) = (refs.get(ref_name).and_then(Value::as_object), value.as_object_mut()) {
+                for (key, kept) in old {
+                    if new.get(key).is_none_or(Value::is_null) {
+                        new.insert(key.clone(), kept.clone());
+                    }
+                }
+            }
+            if let Some(refs) = refs.as_object_mut() {
+                refs.insert(ref_name.clone(), value);
+            }
+            if ref_name == "main" {
+                table.insert("current-snapshot-id".into(), json!(reference.snapshot_id));
+                let entry = json!({"timestamp-ms": now_ms, "snapshot-id": reference.snapshot_id});
+                push(table, "snapshot-log", entry);
+            }
+        }
+        TableUpdate::RemoveSnapshotRef { ref_name } => {
+            if let Some(refs) = table.get_mut("refs").and_then(Value::as_object_mut) {
+                refs.remove(ref_name);
+            }
+            if ref_name == "main" {
+                table.insert("current-snapshot-id".into(), json!(-1));
+            }
+        }
+        TableUpdate::SetProperties { updates } => {
+            let properties = table.entry("properties").or_insert_with(|| json!({}));
+            if let Some(properties) = properties.as_object_mut() {
+                properties.extend(updates.iter().map(|(key, value)| (key.clone(), json!(value))));
+            }
+        }
+        TableUpdate::RemoveProperties { removals } => {
+            if let Some(properties) = table.get_mut("properties").and_then(Value::as_object_mut) {
+                removals.iter().for_each(|key| {
+                    properties.remove(key);
+                });
+            }
+        }
+        _ => {
+            let action = as_json.get("action").and_then(Value::as_str).unwrap_or("unknown").to_owned();
+            return Err(Error::unsupported(format!("metadata update {action:?} is not made by this build")));
+        }
+    }
+    Ok(())
+}
+
+fn push(table: &mut Map<String, Value>, key: &str, value: Value) {
+    match table.get_mut(key) {
+        Some(Value::Array(items)) => items.push(value),
+        _ => {
+            table.insert(key.to_owned(), json!([value]));
+        }
+    }
+}
+
+fn property<'a>(table: &'a Map<String, Value>, key: &str) -> Option<&'a str> {
+    table.get("properties")?.get(key)?.as_str()
+}
+
+/// The folder that metadata files go to: `write.metadata.path`, or `<location>/metadata`.
+pub fn folder(metadata: &TableMetadata) -> String {
+    metadata.properties().get("write.metadata.path").map_or_else(
+        || format!("{}/metadata", metadata.location().trim_end_matches('/')),
+        |path| path.trim_end_matches('/').to_owned(),
+    )
+}
+
+/// The number in a metadata file's name: `00012-<uuid>.metadata.json` and `v12.metadata.json` are both 12.
+pub fn version(location: &str) -> u64 {
+    let name = location.rsplit('/').next().unwrap_or_default();
+    let digits: String = name.trim_start_matches('v').chars().take_while(char::is_ascii_digit).collect();
+    digits.parse().unwrap_or(0)
+}
+
+/// Where the next metadata file of a table goes, for catalogs that keep a pointer to it.
+pub fn next_location(metadata: &TableMetadata, current: &str, uuid: Uuid) -> String {
+    let ending = if wants_gzip(metadata) { ".gz.metadata.json" } else { ".metadata.json" };
+    format!("{}/{:05}-{uuid}{ending}", folder(metadata), version(current) + 1)
+}
+
+/// Whether the table asks for gzipped metadata (`write.metadata.compression-codec`).
+pub fn wants_gzip(metadata: &TableMetadata) -> bool {
+    metadata.properties().get("write.metadata.compression-codec").is_some_and(|codec| codec.eq_ignore_ascii_case("gzip"))
+}
+
+/// A document as the bytes of a metadata file.
+///
+/// # Errors
+/// `Internal` when it can't be written.
+pub fn to_bytes(document: &Value, gzip: bool) -> Result<Vec<u8>> {
+    let failed = |e: Box<dyn std::error::Error + Send + Sync>| {
+        Error::internal("table metadata can't be written as JSON").caused_by(e)
+    };
+    if !gzip {
+        return serde_json::to_vec(document).map_err(|e| failed(e.into()));
+    }
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    serde_json::to_writer(&mut encoder, document).map_err(|e| failed(e.into()))?;
+    encoder.finish().map_err(|e| failed(e.into()))
+}

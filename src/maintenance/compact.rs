@@ -1,0 +1,106 @@
+//! Compaction of one table, from loading to the last commit.
+
+use std::time::Instant;
+
+use iceberg::spec::SchemaRef;
+
+use super::execute::Run;
+use super::{Maintenance, Planned, PolicyFor};
+use crate::error::{Error, Result};
+use crate::executor::TableContext;
+use crate::lake::LoadedTable;
+use crate::model::{Plan, Status, TableName, TableReport, TableState};
+use crate::telemetry::process;
+
+/// How often groups that a concurrent writer touched are planned anew within one run.
+const ROUNDS: u32 = 3;
+
+impl Maintenance {
+    /// Compacts a table. What went wrong is in the report; what was committed before stays committed.
+    pub async fn compact(&self, name: &TableName, policy_for: &PolicyFor<'_>) -> TableReport {
+        let start = Instant::now();
+        let mut report = TableReport::new(name.clone(), Status::NothingToDo);
+        if let Err(error) = self.compact_rounds(name, policy_for, &mut report).await {
+            tracing::warn!(table = %name, kind = ?error.kind(), %error, "compaction did not finish");
+            report = report.failed(&error);
+        }
+        finish(report, start)
+    }
+
+    /// What a compaction would do, as a report. Changes nothing.
+    pub async fn compact_dry_run(&self, name: &TableName, policy_for: &PolicyFor<'_>) -> (TableReport, Option<Plan>) {
+        let start = Instant::now();
+        let mut report = TableReport::new(name.clone(), Status::DryRun);
+        match self.plan_compaction(name, policy_for).await {
+            Ok(planned) => {
+                describe_before(&mut report, &planned.state);
+                let totals = &planned.plan.totals;
+                report.groups = Some(planned.plan.tasks.len() as u64);
+                report.files_after = Some(totals.files - totals.input_files + totals.output_files);
+                report.bytes_after = Some(totals.bytes - totals.input_bytes + totals.output_bytes);
+                if planned.plan.is_empty() {
+                    report.status = Status::NothingToDo;
+                }
+                (finish(report, start), Some(planned.plan))
+            }
+            Err(error) => (finish(report.failed(&error), start), None),
+        }
+    }
+
+    async fn compact_rounds(
+        &self,
+        name: &TableName,
+        policy_for: &PolicyFor<'_>,
+        report: &mut TableReport,
+    ) -> Result<()> {
+        for round in 1..=ROUNDS {
+            let Planned { loaded, state, plan } = self.plan_compaction(name, policy_for).await?;
+            if round == 1 {
+                describe_before(report, &state);
+            }
+            if plan.is_empty() {
+                return Ok(());
+            }
+            let mut run = Run::new(self, &loaded, &state, &plan, report)?;
+            let dropped = run.go().await?;
+            if dropped == 0 {
+                return Ok(());
+            }
+            tracing::info!(table = %name, round, groups = dropped, "groups were changed by another writer, planning again");
+        }
+        Err(Error::conflict(format!("table {name} kept changing under {ROUNDS} rounds of planning"))
+            .hint("run again when the writers are quieter, or leave their partitions out with --where"))
+    }
+}
+
+/// What the executor needs to know of a table.
+pub(super) fn table_context(loaded: &LoadedTable, schema: SchemaRef) -> TableContext {
+    TableContext { schema, properties: loaded.metadata.properties().clone(), table: loaded.name.clone() }
+}
+
+/// Fills in how the table was found.
+pub(super) fn describe_before(report: &mut TableReport, state: &TableState) {
+    let snapshots = state.metadata.snapshots().len() as u64;
+    report.files_before = Some(state.files.len() as u64);
+    report.files_after = report.files_before;
+    report.delete_files_before = Some(state.deletes.len() as u64);
+    report.delete_files_after = report.delete_files_before;
+    report.bytes_before = Some(state.data_bytes());
+    report.bytes_after = report.bytes_before;
+    report.rows = Some(state.data_rows());
+    report.bytes_read = Some(0);
+    report.bytes_written = Some(0);
+    report.groups = Some(0);
+    report.groups_committed = Some(0);
+    report.snapshots_before = Some(snapshots);
+    report.snapshots_after = Some(snapshots);
+    report.sizes_before = state.files.iter().map(|file| file.size).collect();
+    report.sizes_after.clone_from(&report.sizes_before);
+}
+
+/// Adds what every report ends with.
+pub(super) fn finish(mut report: TableReport, start: Instant) -> TableReport {
+    report.seconds = start.elapsed().as_secs_f64();
+    report.peak_memory_bytes = process::peak_memory();
+    report
+}

@@ -1,0 +1,114 @@
+//! One run over one table: load, plan, execute, commit, discard. The only place where these rooms meet.
+//!
+//! The order of writes, and what a crash leaves behind at each step (I6):
+//! 1. Outputs are written and complete in the store. Crash: unreferenced files, found later by orphan removal.
+//! 2. The committer checks that every input is still live and that no new delete hit one (I1, I4), then swaps the
+//!    metadata once. Crash: either before (as 1) or after (done).
+//! 3. Outputs of groups that were definitely not committed are discarded. Crash: unreferenced files, as 1. While the
+//!    result of a commit is unknown nothing is deleted (I5).
+
+mod apply;
+mod compact;
+pub mod doctor;
+mod execute;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::error::Result;
+use crate::executor::ExecutorSettings;
+use crate::lake::{Ambient, Catalog, LoadOptions, LoadedTable, load_state, read_footers};
+use crate::model::{Codec, CompactPolicy, Plan, TableName, TableState};
+use crate::telemetry::Progress;
+use crate::{executor, planner};
+
+/// Resolves the policy of a table from its name and its properties.
+pub type PolicyFor<'a> = dyn Fn(&TableName, &HashMap<String, String>) -> Result<CompactPolicy> + Send + Sync + 'a;
+
+/// Everything that runs share: where tables are, clock and ids, resources.
+#[derive(Debug, Clone)]
+pub struct Maintenance {
+    /// Where tables are.
+    pub catalog: Arc<dyn Catalog>,
+    /// Clock, ids, jitter.
+    pub ambient: Arc<Ambient>,
+    /// Memory and workers.
+    pub resources: ExecutorSettings,
+    /// Where progress is shown.
+    pub progress: Arc<Progress>,
+}
+
+/// A plan with what it was made from.
+#[derive(Debug)]
+pub struct Planned {
+    /// The table as its catalog had it.
+    pub loaded: LoadedTable,
+    /// Its files.
+    pub state: TableState,
+    /// What should happen.
+    pub plan: Plan,
+}
+
+impl Maintenance {
+    /// Loads a table and plans its compaction. Changes nothing.
+    ///
+    /// # Errors
+    /// Whatever loading or planning refuses: see [`crate::error::Kind`].
+    pub async fn plan_compaction(&self, name: &TableName, policy_for: &PolicyFor<'_>) -> Result<Planned> {
+        let loaded = self.catalog.load_table(name).await?;
+        let policy = policy_for(name, loaded.metadata.properties())?;
+        let bounds_for = match &policy.filter {
+            Some(filter) => planner::filter_fields(filter, &loaded.metadata)?,
+            None => Vec::new(),
+        };
+        let mut state = load_state(&loaded, &LoadOptions { bounds_for }).await?;
+        self.read_wanted_footers(&loaded, &mut state, &policy).await?;
+        self.sample_unknown_ratios(&loaded, &mut state, &policy).await?;
+        let plan = planner::compact::plan(&state, &policy, self.ambient.now_ms())?;
+        tracing::debug!(table = %name, tasks = plan.tasks.len(), files = plan.totals.files, "planned");
+        Ok(Planned { loaded, state, plan })
+    }
+
+    async fn read_wanted_footers(
+        &self,
+        loaded: &LoadedTable,
+        state: &mut TableState,
+        policy: &CompactPolicy,
+    ) -> Result<()> {
+        let wanted = planner::compact::footers_wanted(state, policy)?;
+        let sizes: HashMap<&str, u64> = state.files.iter().map(|file| (file.path.as_str(), file.size)).collect();
+        let files: Vec<(String, u64)> =
+            wanted.into_iter().filter_map(|path| sizes.get(path.as_str()).copied().map(|size| (path, size))).collect();
+        state.footers = read_footers(&loaded.store, &files, loaded.metadata.current_schema()).await?;
+        Ok(())
+    }
+
+    /// Measures how inputs in another codec will shrink, where no earlier rewrite of this table has told.
+    async fn sample_unknown_ratios(
+        &self,
+        loaded: &LoadedTable,
+        state: &mut TableState,
+        policy: &CompactPolicy,
+    ) -> Result<()> {
+        let sample: Vec<(String, u64)> = state
+            .files
+            .iter()
+            .filter(|file| {
+                let codec = state.footers.get(&file.path).and_then(|footer| footer.main_codec());
+                codec.is_some_and(|codec| codec != policy.codec && !state.ratios.contains_key(&codec))
+            })
+            .map(|file| (file.path.clone(), file.size))
+            .collect();
+        if sample.is_empty() {
+            return Ok(());
+        }
+        let table = compact::table_context(loaded, loaded.metadata.current_schema().clone());
+        let measured: Vec<(Codec, f64)> =
+            executor::sample_ratio(&loaded.store, &sample, &state.footers, &table, policy).await?.into_iter().collect();
+        for (codec, ratio) in measured {
+            tracing::debug!(table = %state.name, %codec, ratio, "sampled the compression ratio");
+            state.ratios.insert(codec, ratio);
+        }
+        Ok(())
+    }
+}
