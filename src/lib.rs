@@ -74,6 +74,7 @@
 //! in `cli` for the verb.
 
 pub mod error;
+pub mod executor;
 pub mod lake;
 pub mod model;
 pub mod telemetry;

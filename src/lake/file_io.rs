@@ -62,9 +62,8 @@ impl Storage for StoreStorage {
 
     async fn metadata(&self, path: &str) -> iceberg::Result<FileMetadata> {
         let info = self.store()?.head(path).await.map_err(foreign)?;
-        let info = info.ok_or_else(|| {
-            iceberg::Error::new(iceberg::ErrorKind::DataInvalid, format!("there is no file {path}"))
-        })?;
+        let info = info
+            .ok_or_else(|| iceberg::Error::new(iceberg::ErrorKind::DataInvalid, format!("there is no file {path}")))?;
         Ok(FileMetadata { size: info.size })
     }
 

@@ -5,12 +5,14 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures::{FutureExt, StreamExt, TryStreamExt};
 use futures::future::BoxFuture;
+use futures::{FutureExt, StreamExt, TryStreamExt};
 use iceberg::spec::Schema;
-use parquet::basic::{Compression, Encoding, PageType, Type as Physical};
-use parquet::file::metadata::{ColumnChunkMetaData, PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
 use parquet::arrow::async_reader::MetadataFetch;
+use parquet::basic::{Compression, Encoding, PageType, Type as Physical};
+use parquet::file::metadata::{
+    ColumnChunkMetaData, PageIndexPolicy, ParquetMetaData, ParquetMetaDataOptions, ParquetMetaDataReader,
+};
 
 use super::Store;
 use super::parquet_schema::{schema_hash, write_schema};
@@ -58,18 +60,24 @@ pub async fn read_metadata(
     page_index: PageIndexPolicy,
 ) -> Result<ParquetMetaData> {
     let fetch = Fetch { store, path };
-    let reader = ParquetMetaDataReader::new().with_prefetch_hint(Some(FIRST_READ)).with_page_index_policy(page_index);
+    // Whole page statistics, not just a mask of encodings: they alone tell v1 pages from v2 pages.
+    let options = ParquetMetaDataOptions::new().with_encoding_stats_as_mask(false);
+    let reader = ParquetMetaDataReader::new()
+        .with_prefetch_hint(Some(FIRST_READ))
+        .with_page_index_policy(page_index)
+        .with_metadata_options(Some(options));
     reader.load_and_finish(fetch, size).await.map_err(|error| damaged(path, error))
 }
 
 /// The error for a data file that can't be read as Parquet; a storage failure keeps its own kind.
-pub fn damaged(path: &str, error: parquet::errors::ParquetError) -> Error {
+pub(crate) fn damaged(path: &str, error: parquet::errors::ParquetError) -> Error {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = std::error::Error::source(&error);
     while let Some(inner) = cause {
         if let Some(ours) = inner.downcast_ref::<Error>()
             && ours.kind() != Kind::Corrupt
         {
-            return Error::new(ours.kind(), ours.to_string()).hint(ours.hint_text().unwrap_or("run again later").to_owned());
+            return Error::new(ours.kind(), ours.to_string())
+                .hint(ours.hint_text().unwrap_or("run again later").to_owned());
         }
         cause = inner.source();
     }

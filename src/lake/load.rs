@@ -67,7 +67,8 @@ fn info(manifest: &ManifestFile) -> ManifestInfo {
         path: manifest.manifest_path.clone(),
         size: u64::try_from(manifest.manifest_length).unwrap_or(0),
         deletes: manifest.content == ManifestContentType::Deletes,
-        live: u64::from(manifest.added_files_count.unwrap_or(0)) + u64::from(manifest.existing_files_count.unwrap_or(0)),
+        live: u64::from(manifest.added_files_count.unwrap_or(0))
+            + u64::from(manifest.existing_files_count.unwrap_or(0)),
         spec_id: manifest.partition_spec_id,
     }
 }
@@ -166,9 +167,10 @@ impl<'a> Builder<'a> {
 
     fn bounds(&self, data: &iceberg::spec::DataFile) -> Result<BTreeMap<i32, FieldBounds>> {
         let bytes = |datum: Option<&iceberg::spec::Datum>| {
-            datum.map(|d| d.to_bytes().map(serde_bytes_to_vec)).transpose().map_err(|e| {
-                Error::corrupt(format!("the bounds of {} can't be read", data.file_path())).caused_by(e)
-            })
+            datum
+                .map(|d| d.to_bytes().map(serde_bytes_to_vec))
+                .transpose()
+                .map_err(|e| Error::corrupt(format!("the bounds of {} can't be read", data.file_path())).caused_by(e))
         };
         let mut bounds = BTreeMap::new();
         for id in &self.options.bounds_for {

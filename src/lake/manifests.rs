@@ -40,8 +40,9 @@ pub async fn read_manifest_list(table: &LoadedTable, snapshot: &Snapshot) -> Res
 pub async fn read_manifest(store: &Arc<Store>, manifest: &ManifestFile) -> Result<Manifest> {
     let path = &manifest.manifest_path;
     if manifest.key_metadata.is_some() {
-        return Err(Error::unsupported(format!("manifest {path} is encrypted"))
-            .hint("encrypted tables are not supported"));
+        return Err(
+            Error::unsupported(format!("manifest {path} is encrypted")).hint("encrypted tables are not supported")
+        );
     }
     manifest.load_manifest(&file_io(store)).await.map_err(|error| match born_here(&error) {
         Some((kind, message)) => Error::new(kind, message).hint("check the store and run again"),
@@ -75,6 +76,8 @@ fn born_here(error: &iceberg::Error) -> Option<(Kind, String)> {
 
 fn damaged(path: &str, error: iceberg::Error) -> Error {
     Error::corrupt(format!("{path} is not a readable manifest"))
-        .hint("the table's metadata is damaged: roll back to an older snapshot, or restore the file; nothing was changed")
+        .hint(
+            "the table's metadata is damaged: roll back to an older snapshot, or restore the file; nothing was changed",
+        )
         .caused_by(error)
 }

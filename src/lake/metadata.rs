@@ -197,7 +197,10 @@ pub fn next_location(metadata: &TableMetadata, current: &str, uuid: Uuid) -> Str
 
 /// Whether the table asks for gzipped metadata (`write.metadata.compression-codec`).
 pub fn wants_gzip(metadata: &TableMetadata) -> bool {
-    metadata.properties().get("write.metadata.compression-codec").is_some_and(|codec| codec.eq_ignore_ascii_case("gzip"))
+    metadata
+        .properties()
+        .get("write.metadata.compression-codec")
+        .is_some_and(|codec| codec.eq_ignore_ascii_case("gzip"))
 }
 
 /// A document as the bytes of a metadata file.

@@ -22,6 +22,7 @@ use std::sync::Arc;
 pub use ambient::Ambient;
 pub use catalog::{Catalog, LoadedTable, Swap, TableChange};
 pub use file_io::file_io;
+pub(crate) use footers::damaged;
 pub use footers::{codec_of, read_footers, read_metadata};
 pub use load::{LoadOptions, load_state};
 pub use partition_path::partition_path;
@@ -62,9 +63,8 @@ async fn open(settings: &CatalogSettings, ambient: Arc<Ambient>, create: bool) -
             Arc::new(filesystem::FilesystemCatalog::open(&settings.uri, store, ambient)?)
         }
         _ => {
-            return Err(Error::invalid(format!("{:?} is not a catalog", settings.public_uri())).hint(
-                "write sqlite:///abs/catalog.db, postgresql://…, http(s)://… (REST), or file:///warehouse",
-            ));
+            return Err(Error::invalid(format!("{:?} is not a catalog", settings.public_uri()))
+                .hint("write sqlite:///abs/catalog.db, postgresql://…, http(s)://… (REST), or file:///warehouse"));
         }
     })
 }

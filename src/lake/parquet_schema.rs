@@ -89,9 +89,13 @@ fn primitive(name: &str, id: i32, repetition: Repetition, kind: &PrimitiveType) 
         PrimitiveType::Float => (Physical::FLOAT, None, -1, -1, -1),
         PrimitiveType::Double => (Physical::DOUBLE, None, -1, -1, -1),
         PrimitiveType::Date => (Physical::INT32, Some(LogicalType::Date), -1, -1, -1),
-        PrimitiveType::Time => {
-            (Physical::INT64, Some(LogicalType::Time { is_adjusted_to_u_t_c: false, unit: TimeUnit::MICROS }), -1, -1, -1)
-        }
+        PrimitiveType::Time => (
+            Physical::INT64,
+            Some(LogicalType::Time { is_adjusted_to_u_t_c: false, unit: TimeUnit::MICROS }),
+            -1,
+            -1,
+            -1,
+        ),
         PrimitiveType::Timestamp => (Physical::INT64, Some(timestamp(false)), -1, -1, -1),
         PrimitiveType::Timestamptz => (Physical::INT64, Some(timestamp(true)), -1, -1, -1),
         PrimitiveType::String => (Physical::BYTE_ARRAY, Some(LogicalType::String), -1, -1, -1),
@@ -182,10 +186,9 @@ fn logical(column: &ColumnDescriptor) -> String {
         ConvertedType::NONE | ConvertedType::INT_32 | ConvertedType::INT_64 => String::new(),
         ConvertedType::UTF8 => format!("{:?}", LogicalType::String),
         ConvertedType::DATE => format!("{:?}", LogicalType::Date),
-        ConvertedType::DECIMAL => format!(
-            "{:?}",
-            LogicalType::Decimal { precision: column.type_precision(), scale: column.type_scale() }
-        ),
+        ConvertedType::DECIMAL => {
+            format!("{:?}", LogicalType::Decimal { precision: column.type_precision(), scale: column.type_scale() })
+        }
         other => format!("{other:?}"),
     }
 }

@@ -75,7 +75,8 @@ impl SqlCatalog {
         }
         let name = catalog_name(&pool, settings, &shown, create).await?;
         // Older databases lack the column.
-        let has_type = sqlx::query("SELECT iceberg_type FROM iceberg_tables WHERE 1 = 0").fetch_all(&pool).await.is_ok();
+        let has_type =
+            sqlx::query("SELECT iceberg_type FROM iceberg_tables WHERE 1 = 0").fetch_all(&pool).await.is_ok();
         let warehouse = settings.warehouse.clone();
         Ok(Self { pool, name, shown, warehouse, store, ambient, has_type })
     }
@@ -128,7 +129,8 @@ impl SqlCatalog {
 impl Catalog for SqlCatalog {
     async fn list_tables(&self) -> Result<Vec<TableName>> {
         let tables_only = if self.has_type { " AND (iceberg_type IS NULL OR iceberg_type <> 'VIEW')" } else { "" };
-        let sql = format!("SELECT table_namespace, table_name FROM iceberg_tables WHERE catalog_name = $1{tables_only}");
+        let sql =
+            format!("SELECT table_namespace, table_name FROM iceberg_tables WHERE catalog_name = $1{tables_only}");
         let rows =
             sqlx::query(&sql).bind(&self.name).fetch_all(&self.pool).await.map_err(|e| broken(&self.shown, e))?;
         let mut names = Vec::with_capacity(rows.len());
@@ -240,8 +242,10 @@ async fn catalog_name(pool: &AnyPool, settings: &CatalogSettings, shown: &str, c
         }
         (_, []) => Err(Error::invalid(format!("the database {shown} holds no Iceberg catalog"))
             .hint("check the URI; a catalog appears with its first namespace")),
-        (_, several) => Err(Error::invalid(format!("the database {shown} holds several catalogs: {}", several.join(", ")))
-            .hint("choose one with --catalog-name")),
+        (_, several) => {
+            Err(Error::invalid(format!("the database {shown} holds several catalogs: {}", several.join(", ")))
+                .hint("choose one with --catalog-name"))
+        }
     }
 }
 

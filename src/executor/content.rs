@@ -1,0 +1,150 @@
+//! `--verify content`: an order-free hash of every column, of inputs and of what was really written.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use arrow_array::cast::AsArray;
+use arrow_array::{Array, ArrayRef};
+use arrow_schema::DataType;
+use twox_hash::XxHash64;
+
+use super::Job;
+use super::columns::match_columns;
+use super::parquet::{Output, read_root};
+use super::source::{self, Source};
+use crate::error::{Error, Result};
+use crate::lake::parquet_schema::write_schema;
+
+/// What a null hashes to.
+const NULL: u64 = 0x9e37_79b9_7f4a_7c15;
+
+/// Reads inputs and outputs and compares them column by column.
+///
+/// # Errors
+/// `Internal` naming the column that differs: nothing may be committed then.
+pub(super) fn compare(job: &Job, outputs: &[Output]) -> Result<()> {
+    let written = outputs
+        .iter()
+        .map(|output| job.runtime.block_on(source::open(&job.store, &output.file.path, output.file.size)))
+        .collect::<Result<Vec<_>>>()?;
+    let schema = write_schema(&job.table.schema)?;
+    let columns = schema.arrow.fields().len();
+    let (next, failure) = (AtomicUsize::new(0), Mutex::new(None));
+    let work = || {
+        loop {
+            let root = next.fetch_add(1, Ordering::Relaxed);
+            if root >= columns {
+                return;
+            }
+            let before = hash_column(job, &job.sources, root);
+            let after = hash_column(job, &written, root);
+            let found = match (before, after) {
+                (Ok(before), Ok(after)) if before == after => continue,
+                (Ok(_), Ok(_)) => Error::internal(format!(
+                    "verification of group {} failed: the content of column {} would change",
+                    job.task.id,
+                    schema.arrow.field(root).name()
+                ))
+                .hint("nothing was committed for this group; please report this"),
+                (Err(error), _) | (_, Err(error)) => error,
+            };
+            next.store(columns, Ordering::Relaxed);
+            failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(found);
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 1..job.workers.min(columns).max(1) {
+            scope.spawn(work);
+        }
+        work();
+    });
+    let failure = failure.into_inner().unwrap_or_else(PoisonError::into_inner);
+    failure.map_or(Ok(()), Err)
+}
+
+/// The sum of the hashes of all values: the same for the same multiset of values, in whatever order and files.
+fn hash_column(job: &Job, sources: &[Source], root: usize) -> Result<u64> {
+    let schema = write_schema(&job.table.schema)?;
+    let field = schema.arrow.field(root);
+    let mut sum = 0u64;
+    for source in sources {
+        let matched = match_columns(source, &schema.arrow, &job.table)?;
+        for index in 0..source.metadata.num_row_groups() {
+            let chunks = job.runtime.block_on(source.row_group(index))?;
+            read_root(source, &matched, root, field, index, &chunks, &mut |values| {
+                for hash in hashes(values)? {
+                    sum = sum.wrapping_add(mix(hash));
+                }
+                Ok(())
+            })?;
+        }
+    }
+    Ok(sum)
+}
+
+/// Spreads a hash before it is summed, so that sums of related values do not cancel out.
+fn mix(hash: u64) -> u64 {
+    let hash = (hash ^ (hash >> 31)).wrapping_mul(0x7fb5_d329_728e_a185);
+    hash ^ (hash >> 27)
+}
+
+/// One hash a value; nested values hash their children.
+fn hashes(values: &ArrayRef) -> Result<Vec<u64>> {
+    let nulls = values.logical_nulls();
+    let mut hashes = match values.data_type() {
+        DataType::Struct(_) => {
+            let mut all = vec![1u64; values.len()];
+            for child in values.as_struct().columns() {
+                for (hash, child) in all.iter_mut().zip(self::hashes(child)?) {
+                    *hash = mix(hash.rotate_left(5) ^ child);
+                }
+            }
+            all
+        }
+        DataType::List(_) => {
+            let list = values.as_list::<i32>();
+            ranges(&self::hashes(list.values())?, list.value_offsets())
+        }
+        DataType::Map(_, _) => {
+            let map = values.as_map();
+            let entries: ArrayRef = std::sync::Arc::new(map.entries().clone());
+            ranges(&self::hashes(&entries)?, map.value_offsets())
+        }
+        DataType::Utf8 => values.as_string::<i32>().iter().map(|v| bytes(v.unwrap_or_default().as_bytes())).collect(),
+        DataType::Binary => values.as_binary::<i32>().iter().map(|v| bytes(v.unwrap_or_default())).collect(),
+        DataType::FixedSizeBinary(_) => {
+            values.as_fixed_size_binary().iter().map(|v| bytes(v.unwrap_or_default())).collect()
+        }
+        DataType::Boolean => values.as_boolean().iter().map(|v| bytes(&[u8::from(v == Some(true))])).collect(),
+        kind => {
+            let width = kind.primitive_width().ok_or_else(|| {
+                Error::unsupported(format!("values of type {kind} can't be compared")).hint("use --verify stats")
+            })?;
+            let data = values.to_data();
+            let buffer = data.buffers().first().map_or(&[][..], |buffer| buffer.as_slice());
+            buffer.chunks_exact(width).skip(data.offset()).take(values.len()).map(bytes).collect()
+        }
+    };
+    if let Some(nulls) = nulls {
+        for (hash, valid) in hashes.iter_mut().zip(nulls.iter()) {
+            if !valid {
+                *hash = NULL;
+            }
+        }
+    }
+    Ok(hashes)
+}
+
+fn ranges(items: &[u64], offsets: &[i32]) -> Vec<u64> {
+    offsets
+        .windows(2)
+        .map(|pair| {
+            let (start, end) = (usize::try_from(pair[0]).unwrap_or(0), usize::try_from(pair[1]).unwrap_or(0));
+            items[start..end].iter().fold(2, |hash: u64, item| mix(hash.rotate_left(7) ^ item))
+        })
+        .collect()
+}
+
+fn bytes(value: &[u8]) -> u64 {
+    XxHash64::oneshot(0, value)
+}

@@ -1,0 +1,180 @@
+//! A task becomes files: inputs are copied or encoded anew, cut at the right size, measured and verified.
+//!
+//! Order of writes: outputs are written under fresh names and are complete (and synced, on a local disk) before
+//! [`Executor::rewrite`] returns. Nothing here touches metadata. A failed task removes what it wrote; a killed one leaves
+//! files that nothing refers to (I6).
+
+mod budget;
+mod columns;
+mod content;
+mod cut;
+mod parquet;
+mod sample;
+mod sink;
+mod source;
+pub mod stats;
+mod verify;
+
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Instant;
+
+use iceberg::spec::SchemaRef;
+use tokio::runtime::Handle;
+
+pub use sample::sample_ratio;
+
+use crate::error::{Context, Error, Result};
+use crate::lake::{Ambient, Store};
+use crate::model::{CompactPolicy, NewFile, Outcome, RewriteTask, Route, TableName, Verify};
+use crate::telemetry::Progress;
+use budget::Budget;
+use source::Source;
+
+/// What the executor may use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExecutorSettings {
+    /// Memory budget in bytes (I9).
+    pub memory: u64,
+    /// Threads that encode columns of one group.
+    pub workers: usize,
+}
+
+/// What a rewrite needs to know of its table.
+#[derive(Debug, Clone)]
+pub struct TableContext {
+    /// The schema that outputs are written in.
+    pub schema: SchemaRef,
+    /// The table's properties (metrics modes, name mapping).
+    pub properties: HashMap<String, String>,
+    /// The table's name, for messages.
+    pub table: TableName,
+}
+
+/// Runs tasks. Cheap to share: all tasks of one executor share its memory budget.
+#[derive(Debug)]
+pub struct Executor {
+    settings: ExecutorSettings,
+    budget: Budget,
+    store: Arc<Store>,
+    ambient: Arc<Ambient>,
+    progress: Arc<Progress>,
+}
+
+/// Everything that one running task needs, on its own thread.
+pub(crate) struct Job {
+    pub(crate) task: RewriteTask,
+    pub(crate) table: TableContext,
+    pub(crate) policy: CompactPolicy,
+    pub(crate) sources: Vec<Source>,
+    pub(crate) store: Arc<Store>,
+    pub(crate) ambient: Arc<Ambient>,
+    pub(crate) progress: Arc<Progress>,
+    pub(crate) workers: usize,
+    /// The most compressed bytes that a row group may hold in memory.
+    pub(crate) row_group_bytes: u64,
+    pub(crate) runtime: Handle,
+}
+
+impl Executor {
+    /// An executor over one store.
+    pub fn new(settings: ExecutorSettings, store: Arc<Store>, ambient: Arc<Ambient>, progress: Arc<Progress>) -> Self {
+        let budget = Budget::new(settings.memory);
+        Self { settings, budget, store, ambient, progress }
+    }
+
+    /// Rewrites one group of files. Waits until its memory is free; leaves nothing behind when it fails.
+    ///
+    /// # Errors
+    /// `Corrupt` naming an input that can't be read, `Unsupported` for content that a rewrite would not keep,
+    /// `Exhausted` for a full disk or a budget that is too small, `Unavailable` when the store does not answer,
+    /// `Internal` when verification fails (I3).
+    pub async fn rewrite(&self, task: &RewriteTask, table: &TableContext, policy: &CompactPolicy) -> Result<Outcome> {
+        let start = Instant::now();
+        let what = || format!("rewriting group {} ({}) of {}", task.id, shown(&task.partition), table.table);
+        let (_permit, row_group_bytes) = self.budget.acquire(policy, self.settings.workers).await?;
+        let sources = source::open_all(&self.store, &task.inputs).await.while_doing(what)?;
+        let job = Job {
+            task: task.clone(),
+            table: table.clone(),
+            policy: policy.clone(),
+            sources,
+            store: self.store.clone(),
+            ambient: self.ambient.clone(),
+            progress: self.progress.clone(),
+            workers: self.settings.workers,
+            row_group_bytes,
+            runtime: Handle::current(),
+        };
+        let done = tokio::task::spawn_blocking(move || guarded(&job)).await;
+        let outputs =
+            done.map_err(|e| Error::internal("a worker thread died").caused_by(e)).flatten().while_doing(what)?;
+        self.progress.task_done();
+        Ok(Outcome {
+            task: task.id,
+            spec_id: task.spec_id,
+            inputs: task.inputs.iter().map(|input| input.path.clone()).collect(),
+            route: task.route,
+            rows_in: task.inputs.iter().map(|input| input.records).sum(),
+            rows_out: outputs.iter().map(|file| file.records).sum(),
+            bytes_read: task.inputs.iter().map(|input| input.size).sum(),
+            bytes_written: outputs.iter().map(|file| file.size).sum(),
+            outputs,
+            seconds: start.elapsed().as_secs_f64(),
+        })
+    }
+}
+
+fn shown(partition: &str) -> &str {
+    if partition.is_empty() { "unpartitioned" } else { partition }
+}
+
+/// Runs a job; whatever goes wrong, also a panic of a decoder on garbage, its outputs are removed.
+fn guarded(job: &Job) -> Result<Vec<NewFile>> {
+    let written = parking::Written::default();
+    let result = catch_unwind(AssertUnwindSafe(|| run(job, &written))).unwrap_or_else(|_| {
+        Err(Error::corrupt("a decoder gave up on an input file")
+            .hint("one of the group's files is damaged; --log debug names the file that was read last"))
+    });
+    if result.is_err() {
+        for path in written.take() {
+            if let Err(error) = job.runtime.block_on(job.store.delete(&path)) {
+                tracing::warn!(file = path, %error, "an output of a failed group could not be removed");
+            }
+        }
+    }
+    result
+}
+
+fn run(job: &Job, written: &parking::Written) -> Result<Vec<NewFile>> {
+    let outputs = match job.task.route {
+        Route::Copy => parquet::copy(job, written)?,
+        Route::Encode => parquet::encode(job, written)?,
+    };
+    verify::stats(job, &outputs)?;
+    if job.policy.verify == Verify::Content {
+        content::compare(job, &outputs)?;
+    }
+    Ok(outputs.into_iter().map(|output| output.file).collect())
+}
+
+/// Names of files that were begun, so that a failure can remove them.
+mod parking {
+    use std::sync::{Mutex, PoisonError};
+
+    #[derive(Debug, Default)]
+    pub(crate) struct Written(Mutex<Vec<String>>);
+
+    impl Written {
+        pub(crate) fn add(&self, path: &str) {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).push(path.to_owned());
+        }
+
+        pub(crate) fn take(&self) -> Vec<String> {
+            std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        }
+    }
+}
+
+pub(crate) use parking::Written;

@@ -1,0 +1,103 @@
+//! An output file being written: row groups in, statistics out.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use parquet::arrow::arrow_writer::ArrowRowGroupWriterFactory;
+use parquet::errors::ParquetError;
+use parquet::file::properties::WriterProperties;
+use parquet::file::writer::SerializedFileWriter;
+
+use super::Output;
+use crate::error::{Error, Result};
+use crate::executor::sink::{Sink, failed};
+use crate::executor::stats::{self, MetricsModes};
+use crate::executor::{Job, Written};
+use crate::lake::parquet_schema::WriteSchema;
+use crate::model::NewFile;
+
+/// What all outputs of a task share.
+pub(super) struct Files<'a> {
+    job: &'a Job,
+    written: &'a Written,
+    schema: &'a WriteSchema,
+    props: Arc<WriterProperties>,
+    modes: MetricsModes,
+    made: u32,
+}
+
+/// One output file.
+pub(super) struct OpenFile {
+    pub(super) writer: SerializedFileWriter<Sink>,
+    pub(super) columns: ArrowRowGroupWriterFactory,
+    /// NaNs by leaf column, where they were counted.
+    pub(super) nans: Option<HashMap<usize, u64>>,
+}
+
+impl<'a> Files<'a> {
+    pub(super) fn new(
+        job: &'a Job,
+        written: &'a Written,
+        schema: &'a WriteSchema,
+        props: Arc<WriterProperties>,
+    ) -> Result<Self> {
+        let modes = MetricsModes::from_properties(&job.table.schema, &job.table.properties)?;
+        Ok(Self { job, written, schema, props, modes, made: 0 })
+    }
+
+    /// Begins the next file.
+    pub(super) fn open(&mut self) -> Result<OpenFile> {
+        let name = format!("{:05}-{:05}-{}.parquet", self.job.task.id, self.made, self.job.ambient.uuid());
+        let location = format!("{}/{name}", self.job.task.output.directory);
+        self.made += 1;
+        self.written.add(&location);
+        let sink = Sink::create(&self.job.store, &location, &self.job.runtime, self.job.progress.clone())?;
+        let root = self.schema.parquet.root_schema_ptr();
+        let writer =
+            SerializedFileWriter::new(sink, root, self.props.clone()).map_err(|e| write_error(&location, e))?;
+        let columns = ArrowRowGroupWriterFactory::new(&writer, self.schema.arrow.clone());
+        Ok(OpenFile { writer, columns, nans: Some(HashMap::new()) })
+    }
+
+    /// Completes a file and takes its statistics.
+    pub(super) fn close(&self, mut file: OpenFile) -> Result<Output> {
+        let location = file.writer.inner().location().to_owned();
+        let metadata = match file.writer.finish() {
+            Ok(metadata) => metadata,
+            Err(error) => {
+                file.writer.inner_mut().abort();
+                return Err(write_error(&location, error));
+            }
+        };
+        file.writer.inner_mut().finish()?;
+        let records = u64::try_from(metadata.file_metadata().num_rows()).unwrap_or(0);
+        let split_offsets = metadata
+            .row_groups()
+            .iter()
+            .filter_map(|group| group.columns().iter().map(|column| column.byte_range().0).min())
+            .map(|offset| i64::try_from(offset).unwrap_or(i64::MAX))
+            .collect();
+        let columns = stats::file_columns(&metadata, &self.job.table.schema, &self.modes, file.nans.as_ref())?;
+        self.job.progress.file_done();
+        let file = NewFile {
+            path: location,
+            size: file.writer.inner().total(),
+            records,
+            columns,
+            split_offsets,
+            sort_order_id: self.job.task.sort_order_id,
+        };
+        Ok(Output { file, metadata })
+    }
+}
+
+/// An error of the Parquet writer is nearly always one of the file below it.
+pub(super) fn write_error(location: &str, error: ParquetError) -> Error {
+    match error {
+        ParquetError::External(source) => match source.downcast::<std::io::Error>() {
+            Ok(io) => failed(location, *io),
+            Err(other) => Error::internal(format!("writing {location} failed")).caused_by(other),
+        },
+        other => Error::internal(format!("writing {location} failed")).caused_by(other),
+    }
+}

@@ -1,0 +1,144 @@
+//! Outputs: a local file, synced when it is complete, or an upload in parts.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use object_store::buffered::BufWriter;
+use tokio::io::AsyncWriteExt;
+use tokio::runtime::Handle;
+
+use crate::error::{Error, Kind, Result};
+use crate::lake::Store;
+use crate::telemetry::Progress;
+
+/// How much is handed on at a time.
+const BUFFER: usize = 1 << 20;
+/// The size of an upload's parts; smaller files go up in one request.
+const PART: usize = 8 << 20;
+/// Parts of one file on their way at the same time.
+const PARTS_AT_ONCE: usize = 4;
+
+/// A file being written.
+pub(crate) struct Sink {
+    target: Target,
+    buffer: BytesMut,
+    progress: Arc<Progress>,
+    location: String,
+    total: u64,
+}
+
+enum Target {
+    Local { file: File, path: PathBuf },
+    Remote { upload: Box<BufWriter>, runtime: Handle },
+}
+
+impl Sink {
+    /// Begins a file. Nobody knows of it until it is committed, so it is written under its final name.
+    pub(crate) fn create(store: &Store, location: &str, runtime: &Handle, progress: Arc<Progress>) -> Result<Self> {
+        let target = match store.local_path(location) {
+            Some(path) => {
+                let made = path
+                    .parent()
+                    .map_or(Ok(()), std::fs::create_dir_all)
+                    .and_then(|()| File::options().write(true).create_new(true).open(&path));
+                let file = made.map_err(|e| failed(location, e))?;
+                Target::Local { file, path }
+            }
+            None => {
+                let (client, path) = store.resolve(location)?;
+                let upload = BufWriter::with_capacity(client, path, PART).with_max_concurrency(PARTS_AT_ONCE);
+                Target::Remote { upload: Box::new(upload), runtime: runtime.clone() }
+            }
+        };
+        Ok(Self { target, buffer: BytesMut::with_capacity(BUFFER), progress, location: location.to_owned(), total: 0 })
+    }
+
+    /// Bytes taken so far.
+    pub(crate) fn total(&self) -> u64 {
+        self.total
+    }
+
+    /// Where the file is.
+    pub(crate) fn location(&self) -> &str {
+        &self.location
+    }
+
+    /// Makes the file durable.
+    pub(crate) fn finish(&mut self) -> Result<()> {
+        self.pass_on().and_then(|()| self.settle()).map_err(|e| failed(&self.location, e))
+    }
+
+    fn settle(&mut self) -> io::Result<()> {
+        match &mut self.target {
+            Target::Local { file, path } => {
+                file.sync_all()?;
+                // The name must survive a power cut as well as the bytes.
+                path.parent().map_or(Ok(()), |folder| File::open(folder).and_then(|folder| folder.sync_all()))
+            }
+            Target::Remote { upload, runtime } => runtime.block_on(upload.shutdown()),
+        }
+    }
+
+    /// Gives up on the file. What is left of a local one is removed by name later.
+    pub(crate) fn abort(&mut self) {
+        if let Target::Remote { upload, runtime } = &mut self.target
+            && let Err(error) = runtime.block_on(upload.abort())
+        {
+            tracing::debug!(file = self.location, %error, "nothing to abandon, or it could not be; parts expire by themselves");
+        }
+    }
+
+    fn pass_on(&mut self) -> io::Result<()> {
+        if self.buffer.is_empty() {
+            return Ok(());
+        }
+        let bytes = std::mem::replace(&mut self.buffer, BytesMut::with_capacity(BUFFER)).freeze();
+        self.send(bytes)
+    }
+
+    fn send(&mut self, bytes: Bytes) -> io::Result<()> {
+        self.progress.wrote(bytes.len() as u64);
+        match &mut self.target {
+            Target::Local { file, .. } => file.write_all(&bytes),
+            Target::Remote { upload, runtime } => runtime.block_on(upload.put(bytes)).map_err(io::Error::other),
+        }
+    }
+}
+
+impl Write for Sink {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.buffer.extend_from_slice(bytes);
+        self.total += bytes.len() as u64;
+        if self.buffer.len() >= BUFFER {
+            self.pass_on()?;
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        // Pages are flushed one by one; they are handed on in large pieces all the same.
+        Ok(())
+    }
+}
+
+/// The error for an output that could not be written.
+pub(crate) fn failed(location: &str, error: io::Error) -> Error {
+    let text = error.to_string();
+    let (kind, hint) = match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            (Kind::Exhausted, "free disk space, then run again: nothing was lost")
+        }
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            (Kind::InvalidInput, "check the rights on this location; `icewright doctor` tries each of them")
+        }
+        _ if text.contains("No space left") => (Kind::Exhausted, "free disk space, then run again: nothing was lost"),
+        _ if text.contains("AccessDenied") || text.contains("403") => {
+            (Kind::InvalidInput, "check the credentials and the rights on this location; try `icewright doctor`")
+        }
+        _ => (Kind::Unavailable, "storage did not take the file: run again later"),
+    };
+    Error::new(kind, format!("writing {location} failed")).hint(hint).caused_by(error)
+}

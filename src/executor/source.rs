@@ -1,0 +1,243 @@
+//! Inputs: footers once, then row groups as byte ranges.
+
+use std::fs::File;
+use std::io::{BufReader, Read};
+use std::ops::Range;
+use std::sync::Arc;
+
+use arrow_schema::{DataType, Field, Schema, SchemaRef as ArrowSchemaRef, TimeUnit};
+use bytes::{Buf, Bytes};
+use futures::{StreamExt, TryStreamExt};
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
+use parquet::basic::Type as Physical;
+use parquet::errors::ParquetError;
+use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData};
+use parquet::file::reader::{ChunkReader, Length};
+
+use crate::error::{Error, Result};
+use crate::lake::{Store, damaged, read_metadata};
+use crate::model::{InputFile, MIB};
+
+/// How many inputs are opened side by side.
+const OPENED_AT_ONCE: usize = 32;
+/// The size of one ranged read from an object store.
+const REMOTE_RANGE: u64 = 8 * MIB;
+/// The read buffer of a local file.
+const LOCAL_BUFFER: usize = 1 << 20;
+
+/// An opened input file.
+#[derive(Debug, Clone)]
+pub(crate) struct Source {
+    pub(crate) path: String,
+    pub(crate) size: u64,
+    pub(crate) metadata: Arc<ParquetMetaData>,
+    /// The file's schema as arrays, by its physical types alone (embedded Arrow schemas are ignored).
+    pub(crate) arrow: ArrowReaderMetadata,
+    backing: Backing,
+}
+
+#[derive(Debug, Clone)]
+enum Backing {
+    Local(Arc<File>),
+    Remote(Arc<Store>),
+}
+
+/// Opens all inputs of a group and reads their footers.
+pub(crate) async fn open_all(store: &Arc<Store>, inputs: &[InputFile]) -> Result<Vec<Source>> {
+    futures::stream::iter(inputs.iter().cloned())
+        .map(|input| {
+            let store = store.clone();
+            async move {
+                let source = open(&store, &input.path, input.size).await?;
+                let rows = u64::try_from(source.metadata.file_metadata().num_rows()).unwrap_or(0);
+                if rows != input.records {
+                    return Err(Error::corrupt(format!(
+                        "data file {} has {rows} rows, its manifest says {}",
+                        input.path, input.records
+                    ))
+                    .hint("the file is not the one that was committed: restore it; nothing was changed"));
+                }
+                Ok(source)
+            }
+        })
+        .buffered(OPENED_AT_ONCE)
+        .try_collect()
+        .await
+}
+
+/// Opens one file.
+pub(crate) async fn open(store: &Arc<Store>, path: &str, size: u64) -> Result<Source> {
+    let metadata = Arc::new(read_metadata(store, path, size, PageIndexPolicy::Optional).await?);
+    let arrow = as_arrays(&metadata).map_err(|e| damaged(path, e))?;
+    let backing = match store.local_path(path) {
+        Some(local) => {
+            let file = File::open(&local)
+                .map_err(|e| Error::corrupt(format!("data file {path} can't be opened")).caused_by(e))?;
+            Backing::Local(Arc::new(file))
+        }
+        None => Backing::Remote(store.clone()),
+    };
+    Ok(Source { path: path.to_owned(), size, metadata, arrow, backing })
+}
+
+/// The file's columns as arrays. Embedded Arrow schemas (dictionaries, time zones) are ignored: only Parquet types count.
+fn as_arrays(metadata: &Arc<ParquetMetaData>) -> parquet::errors::Result<ArrowReaderMetadata> {
+    let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+    let plain = ArrowReaderMetadata::try_new(metadata.clone(), options.clone())?;
+    let descriptor = metadata.file_metadata().schema_descr();
+    let int96: Vec<usize> = (0..descriptor.num_columns())
+        .filter(|leaf| descriptor.column(*leaf).physical_type() == Physical::INT96)
+        .map(|leaf| descriptor.get_column_root_idx(leaf))
+        .collect();
+    if int96.is_empty() {
+        return Ok(plain);
+    }
+    // INT96 reaches years that nanoseconds can't: read it as microseconds, which is what Iceberg has.
+    let fields: Vec<Field> = plain
+        .schema()
+        .fields()
+        .iter()
+        .enumerate()
+        .map(|(index, field)| match field.data_type() {
+            DataType::Timestamp(TimeUnit::Nanosecond, zone) if int96.contains(&index) => {
+                field.as_ref().clone().with_data_type(DataType::Timestamp(TimeUnit::Microsecond, zone.clone()))
+            }
+            _ => field.as_ref().clone(),
+        })
+        .collect();
+    ArrowReaderMetadata::try_new(metadata.clone(), options.with_schema(Arc::new(Schema::new(fields))))
+}
+
+impl Source {
+    /// The bytes of one row group: fetched now from an object store, read when needed from a local file.
+    pub(crate) async fn row_group(&self, index: usize) -> Result<Chunks> {
+        match &self.backing {
+            Backing::Local(file) => Ok(Chunks { size: self.size, inner: Inner::Local(file.clone()) }),
+            Backing::Remote(store) => {
+                let range = self.range(index);
+                let bytes = fetch(store, &self.path, range.clone()).await?;
+                Ok(Chunks { size: self.size, inner: Inner::Memory { start: range.start, bytes } })
+            }
+        }
+    }
+
+    /// Where a row group's column chunks lie in the file.
+    fn range(&self, index: usize) -> Range<u64> {
+        let columns = self.metadata.row_group(index).columns();
+        let ranges = columns.iter().map(|column| column.byte_range());
+        let (mut start, mut end) = (u64::MAX, 0);
+        for (offset, length) in ranges {
+            start = start.min(offset);
+            end = end.max(offset.saturating_add(length));
+        }
+        start.min(end)..end.min(self.size)
+    }
+
+    /// The file's columns as arrays.
+    pub(crate) fn schema(&self) -> &ArrowSchemaRef {
+        self.arrow.schema()
+    }
+}
+
+async fn fetch(store: &Arc<Store>, path: &str, range: Range<u64>) -> Result<Bytes> {
+    if range.end - range.start <= REMOTE_RANGE {
+        return store.read_range(path, range).await;
+    }
+    let starts = (range.start..range.end).step_by(usize::try_from(REMOTE_RANGE).unwrap_or(usize::MAX));
+    let parts: Vec<Bytes> = futures::stream::iter(starts)
+        .map(|start| store.read_range(path, start..(start + REMOTE_RANGE).min(range.end)))
+        .buffered(4)
+        .try_collect()
+        .await?;
+    Ok(parts.concat().into())
+}
+
+/// A window on a file's bytes, addressed by the file's own offsets. May be read from several threads at once.
+#[derive(Debug, Clone)]
+pub(crate) struct Chunks {
+    size: u64,
+    inner: Inner,
+}
+
+#[derive(Debug, Clone)]
+enum Inner {
+    Local(Arc<File>),
+    Memory { start: u64, bytes: Bytes },
+}
+
+impl Chunks {
+    /// The same window with a part of it read into memory in one go.
+    pub(crate) fn preload(&self, range: Range<u64>) -> parquet::errors::Result<Self> {
+        let length =
+            usize::try_from(range.end.saturating_sub(range.start)).map_err(|e| ParquetError::General(e.to_string()))?;
+        let bytes = self.get_bytes(range.start, length)?;
+        Ok(Self { size: self.size, inner: Inner::Memory { start: range.start, bytes } })
+    }
+}
+
+impl Length for Chunks {
+    fn len(&self) -> u64 {
+        self.size
+    }
+}
+
+impl ChunkReader for Chunks {
+    type T = Box<dyn Read + Send>;
+
+    fn get_read(&self, start: u64) -> parquet::errors::Result<Self::T> {
+        match &self.inner {
+            Inner::Local(file) => {
+                Ok(Box::new(BufReader::with_capacity(LOCAL_BUFFER, Positioned { file: file.clone(), offset: start })))
+            }
+            Inner::Memory { start: first, bytes } => {
+                let skip = window(*first, bytes, start, 0)?;
+                Ok(Box::new(bytes.slice(skip..).reader()))
+            }
+        }
+    }
+
+    fn get_bytes(&self, start: u64, length: usize) -> parquet::errors::Result<Bytes> {
+        match &self.inner {
+            Inner::Local(file) => {
+                // A footer that lies about lengths must not make us reserve its lie.
+                if start.saturating_add(length as u64) > self.size {
+                    return Err(ParquetError::EOF(format!("{length} bytes at {start} of a file of {}", self.size)));
+                }
+                let mut buffer = vec![0; length];
+                read_exact_at(file, &mut buffer, start)?;
+                Ok(buffer.into())
+            }
+            Inner::Memory { start: first, bytes } => {
+                let skip = window(*first, bytes, start, length)?;
+                Ok(bytes.slice(skip..skip + length))
+            }
+        }
+    }
+}
+
+fn window(first: u64, bytes: &Bytes, start: u64, length: usize) -> parquet::errors::Result<usize> {
+    let skip = start.checked_sub(first).and_then(|skip| usize::try_from(skip).ok());
+    match skip {
+        Some(skip) if skip.saturating_add(length) <= bytes.len() => Ok(skip),
+        _ => Err(ParquetError::EOF(format!("{length} bytes at {start} are outside of the row group"))),
+    }
+}
+
+#[cfg(unix)]
+fn read_exact_at(file: &File, buffer: &mut [u8], offset: u64) -> std::io::Result<()> {
+    std::os::unix::fs::FileExt::read_exact_at(file, buffer, offset)
+}
+
+/// Reads a shared file without sharing its cursor (which is what `File`'s own clones do).
+struct Positioned {
+    file: Arc<File>,
+    offset: u64,
+}
+
+impl Read for Positioned {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let read = std::os::unix::fs::FileExt::read_at(&*self.file, buffer, self.offset)?;
+        self.offset += read as u64;
+        Ok(read)
+    }
+}
