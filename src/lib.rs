@@ -77,4 +77,5 @@ pub mod error;
 pub mod executor;
 pub mod lake;
 pub mod model;
+pub mod planner;
 pub mod telemetry;

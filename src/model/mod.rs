@@ -7,6 +7,7 @@ mod bytes;
 mod catalog;
 mod filter;
 mod footer;
+mod health;
 mod name;
 mod outcome;
 mod plan;
@@ -19,6 +20,7 @@ pub use bytes::{GIB, KIB, MIB, human_bytes, parse_bytes};
 pub use catalog::CatalogSettings;
 pub use filter::{Compare, Filter, Value};
 pub use footer::{Codec, ColumnCodec, Footer, RowGroup};
+pub use health::{Due, Health, LeftAlone, PartitionHealth, SizeClass};
 pub use name::TableName;
 pub use outcome::{ColumnStats, NewFile, Outcome};
 pub use plan::{

@@ -1,0 +1,99 @@
+//! The health of a table: what `inspect` shows.
+
+use serde::Serialize;
+
+use super::SkipReason;
+
+/// One class of a histogram of file sizes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SizeClass {
+    /// Its name, such as `8–32 MiB`.
+    pub name: String,
+    /// Files in it.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+/// One partition.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PartitionHealth {
+    /// The partition as a path, empty when unpartitioned.
+    pub partition: String,
+    /// Data files.
+    pub files: u64,
+    /// Data files below `min-file-size-bytes`.
+    pub small_files: u64,
+    /// Bytes.
+    pub bytes: u64,
+}
+
+/// Something that is due, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Due {
+    /// The operation.
+    pub operation: String,
+    /// Whether it is due.
+    pub due: bool,
+    /// Why, or why not.
+    pub why: String,
+}
+
+/// How many files are left alone for one reason.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LeftAlone {
+    /// The reason, of the first file that has it.
+    #[serde(flatten)]
+    pub why: SkipReason,
+    /// Files.
+    pub files: u64,
+}
+
+/// The health of a table.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Health {
+    /// Format version.
+    pub format_version: u8,
+    /// Where the table is.
+    pub location: String,
+    /// The current snapshot.
+    pub snapshot_id: Option<i64>,
+    /// Milliseconds since that snapshot was made.
+    pub snapshot_age_ms: Option<i64>,
+    /// Live data files.
+    pub files: u64,
+    /// Data files below `min-file-size-bytes`.
+    pub small_files: u64,
+    /// Their rows.
+    pub rows: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Their sizes.
+    pub sizes: Vec<SizeClass>,
+    /// Partitions with data.
+    pub partitions: u64,
+    /// The partitions with the most small files, at most ten.
+    pub worst_partitions: Vec<PartitionHealth>,
+    /// Position delete files and deletion vectors.
+    pub position_delete_files: u64,
+    /// Equality delete files.
+    pub equality_delete_files: u64,
+    /// Data files that deletes may apply to.
+    pub files_with_deletes: u64,
+    /// Snapshots.
+    pub snapshots: u64,
+    /// Milliseconds since the oldest snapshot was made.
+    pub oldest_snapshot_age_ms: Option<i64>,
+    /// Branches and tags, `main` included.
+    pub refs: u64,
+    /// Older metadata files in the log.
+    pub metadata_versions: u64,
+    /// Manifests of the current snapshot.
+    pub manifests: u64,
+    /// Their bytes.
+    pub manifest_bytes: u64,
+    /// What is due and why.
+    pub due: Vec<Due>,
+    /// Files that a compaction would leave alone, by reason.
+    pub left_alone: Vec<LeftAlone>,
+}

@@ -1,0 +1,113 @@
+//! Which files may be rewritten at all, and which of those want it.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::error::Result;
+use crate::model::{
+    CompactPolicy, DataFile, DeleteContent, DeleteFile, FileFormat, PartitionId, PickReason, SkipReason, Skipped,
+    TableState,
+};
+use crate::planner::filter::FilterOn;
+
+/// The files that may be rewritten, and why the others may not.
+pub(super) struct Eligible {
+    /// Indexes into the state's files.
+    pub(super) files: Vec<usize>,
+    pub(super) skipped: Vec<Skipped>,
+}
+
+impl Eligible {
+    /// Sorts the files of a table.
+    pub(super) fn find(state: &TableState, policy: &CompactPolicy) -> Result<Self> {
+        let filter = policy.filter.as_ref().map(|filter| FilterOn::new(filter, &state.metadata)).transpose()?;
+        let deletes = Deletes::index(state);
+        let default_spec = state.metadata.default_partition_spec_id();
+        let mut found = Self { files: Vec::new(), skipped: Vec::new() };
+        for (index, file) in state.files.iter().enumerate() {
+            let spec_id = state.partition(file.partition).spec_id;
+            let delete_files = deletes.applying_to(file);
+            let why = if file.format != FileFormat::Parquet {
+                Some(SkipReason::NotParquet)
+            } else if file.encrypted {
+                Some(SkipReason::Encrypted)
+            } else if filter.as_ref().is_some_and(|filter| !filter.may_match(state, file)) {
+                Some(SkipReason::FilteredOut)
+            } else if delete_files > 0 {
+                Some(SkipReason::HasDeletes { delete_files })
+            } else if spec_id != default_spec {
+                Some(SkipReason::OldSpec { spec_id })
+            } else {
+                None
+            };
+            match why {
+                Some(why) => found.skipped.push(Skipped { path: file.path.clone(), size: file.size, why }),
+                None => found.files.push(index),
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// Why a file wants to be rewritten, if it does.
+pub(super) fn pick(state: &TableState, policy: &CompactPolicy, file: &DataFile) -> Option<PickReason> {
+    let codec = state.footers.get(&file.path).and_then(|footer| footer.main_codec());
+    size_reason(file, policy)
+        .or_else(|| codec.filter(|found| *found != policy.codec).map(|found| PickReason::WrongCodec { found }))
+        .or_else(|| policy.rewrite_all.then_some(PickReason::RewriteAll))
+}
+
+/// Why its size alone makes a file a candidate.
+pub(super) fn size_reason(file: &DataFile, policy: &CompactPolicy) -> Option<PickReason> {
+    if file.size < policy.min_file_size_bytes {
+        Some(PickReason::TooSmall)
+    } else if file.size > policy.max_file_size_bytes {
+        Some(PickReason::TooLarge)
+    } else {
+        None
+    }
+}
+
+/// Snapshots that icewright made: the files that they added are in the right codec.
+pub(super) fn our_snapshots(state: &TableState) -> HashSet<i64> {
+    state
+        .metadata
+        .snapshots()
+        .filter(|snapshot| snapshot.summary().additional_properties.contains_key("icewright.version"))
+        .map(|snapshot| snapshot.snapshot_id())
+        .collect()
+}
+
+/// Delete files, found by what they may apply to (spec, "Scan Planning").
+struct Deletes<'a> {
+    by_partition: HashMap<PartitionId, Vec<&'a DeleteFile>>,
+    by_path: HashMap<&'a str, Vec<&'a DeleteFile>>,
+    global: Vec<&'a DeleteFile>,
+}
+
+impl<'a> Deletes<'a> {
+    fn index(state: &'a TableState) -> Self {
+        let mut index = Self { by_partition: HashMap::new(), by_path: HashMap::new(), global: Vec::new() };
+        for delete in &state.deletes {
+            let partition = state.partition(delete.partition);
+            let unpartitioned =
+                state.metadata.partition_spec_by_id(partition.spec_id).is_some_and(|spec| spec.is_unpartitioned());
+            match (&delete.referenced_data_file, delete.content) {
+                (Some(path), DeleteContent::Position) => index.by_path.entry(path).or_default().push(delete),
+                (_, DeleteContent::Equality) if unpartitioned => index.global.push(delete),
+                _ => index.by_partition.entry(delete.partition).or_default().push(delete),
+            }
+        }
+        index
+    }
+
+    fn applying_to(&self, file: &DataFile) -> u64 {
+        let here = self.by_partition.get(&file.partition).into_iter().flatten();
+        let named = self.by_path.get(file.path.as_str()).into_iter().flatten();
+        let all = here.chain(named).chain(&self.global);
+        all.filter(|delete| match delete.content {
+            DeleteContent::Position => delete.sequence_number >= file.sequence_number,
+            DeleteContent::Equality => delete.sequence_number > file.sequence_number,
+        })
+        .count() as u64
+    }
+}

@@ -1,0 +1,195 @@
+//! Groups of files: one partition's candidates, split where they are too many, kept where they are worth it.
+
+use std::collections::BTreeMap;
+
+use super::eligible::pick;
+use super::route::route;
+use super::size::{gains, output_files};
+use crate::model::{
+    CompactPolicy, InputFile, JobOrder, PartitionId, PickReason, Route, RouteReason, SkipReason, Skipped, TableState,
+    TaskReason,
+};
+
+/// A group that is worth a rewrite.
+#[derive(Debug, Clone)]
+pub(super) struct Group {
+    pub(super) partition: PartitionId,
+    pub(super) inputs: Vec<InputFile>,
+    pub(super) why: TaskReason,
+    pub(super) route: Route,
+    pub(super) route_why: RouteReason,
+    pub(super) output_files: u64,
+    pub(super) output_bytes: u64,
+}
+
+impl Group {
+    fn bytes(&self) -> u64 {
+        self.inputs.iter().map(|input| input.size).sum()
+    }
+}
+
+/// Files by partition; within one in write order, so that neighbours in time stay neighbours.
+pub(super) fn by_partition(state: &TableState, files: &[usize]) -> Vec<Vec<usize>> {
+    let mut partitions: BTreeMap<PartitionId, Vec<usize>> = BTreeMap::new();
+    for index in files {
+        partitions.entry(state.files[*index].partition).or_default().push(*index);
+    }
+    for files in partitions.values_mut() {
+        files.sort_by(|a, b| {
+            let (a, b) = (&state.files[*a], &state.files[*b]);
+            a.sequence_number.cmp(&b.sequence_number).then_with(|| a.path.cmp(&b.path))
+        });
+    }
+    partitions.into_values().collect()
+}
+
+/// The groups of one partition, and why its other files are left alone.
+pub(super) fn of_partition(
+    state: &TableState,
+    policy: &CompactPolicy,
+    files: Vec<usize>,
+) -> (Vec<Group>, Vec<Skipped>) {
+    let mut candidates = Vec::new();
+    let mut skipped = Vec::new();
+    for index in files {
+        let file = &state.files[index];
+        match pick(state, policy, file) {
+            Some(picked) => candidates.push((
+                file.partition,
+                InputFile {
+                    path: file.path.clone(),
+                    size: file.size,
+                    records: file.records,
+                    sequence_number: file.sequence_number,
+                    picked,
+                },
+            )),
+            None => skipped.push(leave(&file.path, file.size, SkipReason::GoodAsItIs)),
+        }
+    }
+    let Some((partition, _)) = candidates.first() else { return (Vec::new(), skipped) };
+    let partition = *partition;
+    let mut groups = Vec::new();
+    for inputs in split(candidates.into_iter().map(|(_, input)| input).collect(), policy) {
+        match worth(state, policy, partition, inputs) {
+            Ok(group) => groups.push(group),
+            Err(left) => skipped.extend(left),
+        }
+    }
+    (groups, skipped)
+}
+
+/// Splits candidates that are more than one group may hold into groups of about equal bytes, in order.
+fn split(inputs: Vec<InputFile>, policy: &CompactPolicy) -> Vec<Vec<InputFile>> {
+    let total: u64 = inputs.iter().map(|input| input.size).sum();
+    let parts = total.div_ceil(policy.max_file_group_size_bytes).max(1);
+    let share = total.div_ceil(parts).max(1);
+    let mut groups: Vec<Vec<InputFile>> = vec![Vec::new()];
+    let mut bytes = 0;
+    for input in inputs {
+        let full = bytes + input.size / 2 >= share && groups.len() < usize::try_from(parts).unwrap_or(usize::MAX);
+        if full && groups.last().is_some_and(|group| !group.is_empty()) {
+            groups.push(Vec::new());
+            bytes = 0;
+        }
+        bytes += input.size;
+        if let Some(group) = groups.last_mut() {
+            group.push(input);
+        }
+    }
+    groups
+}
+
+/// Whether a group is worth a rewrite, and what it would become.
+fn worth(
+    state: &TableState,
+    policy: &CompactPolicy,
+    partition: PartitionId,
+    inputs: Vec<InputFile>,
+) -> Result<Group, Vec<Skipped>> {
+    let (route, route_why, output_bytes) = route(state, policy, &inputs);
+    let files = inputs.len() as u64;
+    let bytes: u64 = inputs.iter().map(|input| input.size).sum();
+    let alone = |why: SkipReason| Err(inputs.iter().map(|input| leave(&input.path, input.size, why.clone())).collect());
+    let outputs = output_files(output_bytes, policy);
+    let small = inputs.iter().any(|input| input.size < policy.band_min());
+    let large = inputs.iter().any(|input| input.picked == PickReason::TooLarge);
+    let codec = inputs.iter().any(|input| matches!(input.picked, PickReason::WrongCodec { .. }));
+    let enough = files >= policy.min_input_files || bytes >= policy.target_file_size_bytes;
+    let why = if policy.rewrite_all {
+        TaskReason::RewriteAll
+    } else if large {
+        TaskReason::SplitLarge
+    } else if codec && enough {
+        TaskReason::Recompress
+    } else if !small && files > 1 {
+        // Every file is in the band already: merging them would only move the cuts.
+        return alone(SkipReason::NoGain);
+    } else if files == 1 {
+        return alone(SkipReason::AloneInPartition);
+    } else if !enough {
+        return alone(SkipReason::TooFewFiles { files, min: policy.min_input_files });
+    } else if !gains(files, output_bytes, policy) {
+        return alone(SkipReason::NoGain);
+    } else if files >= policy.min_input_files {
+        TaskReason::EnoughFiles { files }
+    } else {
+        TaskReason::EnoughContent { bytes }
+    };
+    Ok(Group { partition, inputs, why, route, route_why, output_files: outputs, output_bytes })
+}
+
+/// Puts groups into the order in which they are run; ties end with partition and first file (I11).
+pub(super) fn order(state: &TableState, policy: &CompactPolicy, groups: &mut [Group]) {
+    let key = |group: &Group| {
+        let by: i128 = match policy.rewrite_job_order {
+            JobOrder::None => 0,
+            JobOrder::BytesAsc => i128::from(group.bytes()),
+            JobOrder::BytesDesc => -i128::from(group.bytes()),
+            JobOrder::FilesAsc => group.inputs.len() as i128,
+            JobOrder::FilesDesc => -(group.inputs.len() as i128),
+        };
+        let first = group.inputs.first().map(|input| input.path.clone()).unwrap_or_default();
+        (by, state.partition(group.partition).path.clone(), first)
+    };
+    groups.sort_by_cached_key(key);
+}
+
+/// Keeps as many groups as `max-files-to-rewrite` allows, after they were put in order ("largest first" means it).
+pub(super) fn limit(state: &TableState, policy: &CompactPolicy, groups: &mut Vec<Group>) -> Vec<Skipped> {
+    let Some(most) = policy.max_files_to_rewrite else { return Vec::new() };
+    let mut left = most;
+    let mut over = Vec::new();
+    let all = std::mem::take(groups);
+    for mut group in all {
+        let files = group.inputs.len() as u64;
+        if files <= left {
+            left -= files;
+            groups.push(group);
+            continue;
+        }
+        // A group that does not fit whole is cut, if what fits is still worth it.
+        let cut = group.inputs.split_off(usize::try_from(left).unwrap_or(usize::MAX).min(group.inputs.len()));
+        over.extend(cut.iter().map(|input| leave(&input.path, input.size, SkipReason::OverLimit)));
+        left = 0;
+        if group.inputs.is_empty() {
+            continue;
+        }
+        match worth(state, policy, group.partition, group.inputs) {
+            Ok(smaller) => groups.push(smaller),
+            Err(skipped) => over.extend(skipped.into_iter().map(|s| Skipped { why: SkipReason::OverLimit, ..s })),
+        }
+    }
+    over
+}
+
+/// The sort order that outputs may claim: only that of a single input, whose rows stay in order when it is cut.
+pub(super) fn kept_sort_order(state: &TableState, inputs: &[InputFile]) -> Option<i32> {
+    let [only] = inputs else { return None };
+    let index = state.files.binary_search_by(|file| file.path.as_str().cmp(&only.path)).ok()?;
+    state.files[index].sort_order_id
+}
+
+fn leave(path: &str, size: u64, why: SkipReason) -> Skipped {
+    Skipped { path: path.to_owned(), size, why }
+}

@@ -1,0 +1,156 @@
+//! Planning a compaction: which files, in which groups, how, and why.
+//!
+//! Follows the options of Iceberg's `rewrite_data_files` and mends its output rule: a group of S bytes becomes
+//! `ceil(S / target)` files of equal size, so every output lies between half the target and the target whenever the group
+//! holds half a target at all. Only files outside of that band (or in another codec) ever start a rewrite, which makes the
+//! result a fixed point (I8): an output is never a reason to rewrite.
+
+mod eligible;
+mod groups;
+mod route;
+mod size;
+
+use crate::error::{Error, Result};
+use crate::model::{
+    Base, CompactPolicy, Footer, OutputSpec, PLAN_VERSION, Plan, PlanTotals, RewriteTask, Skipped, TableState, Task,
+};
+
+use eligible::Eligible;
+use groups::Group;
+pub use size::output_files;
+
+/// The most footers that are read of files whose size is good, to learn their codec.
+const MOST_CODEC_PROBES: usize = 10_000;
+
+/// The files whose footers planning wants to see: all candidates by size that share a group with another one, and files
+/// of good size whose codec is not known to be ours.
+///
+/// # Errors
+/// As [`plan`].
+pub fn footers_wanted(state: &TableState, policy: &CompactPolicy) -> Result<Vec<String>> {
+    refuse_unsupported(state)?;
+    let found = Eligible::find(state, policy)?;
+    let ours = eligible::our_snapshots(state);
+    let mut wanted = Vec::new();
+    let mut probes = 0;
+    for partition in groups::by_partition(state, &found.files) {
+        let lonely = partition.len() == 1;
+        for index in partition {
+            let file = &state.files[index];
+            let outside = eligible::size_reason(file, policy).is_some() || policy.rewrite_all;
+            let made_by_us = file.snapshot_id.is_some_and(|id| ours.contains(&id));
+            if outside && (!lonely || file.size > policy.max_file_size_bytes) {
+                wanted.push(file.path.clone());
+            } else if !outside && !made_by_us && probes < MOST_CODEC_PROBES {
+                probes += 1;
+                wanted.push(file.path.clone());
+            }
+        }
+    }
+    wanted.sort_unstable();
+    Ok(wanted)
+}
+
+/// Plans the compaction of a table. `now_ms` is recorded in the plan and decides nothing.
+///
+/// # Errors
+/// `Unsupported` for tables that a rewrite would not keep whole (format version 3, encryption); `InvalidInput` for a
+/// filter on a column that is not there.
+pub fn plan(state: &TableState, policy: &CompactPolicy, now_ms: i64) -> Result<Plan> {
+    policy.validate()?;
+    refuse_unsupported(state)?;
+    let found = Eligible::find(state, policy)?;
+    let mut skipped: Vec<Skipped> = found.skipped;
+    let mut groups: Vec<Group> = Vec::new();
+    for partition in groups::by_partition(state, &found.files) {
+        let (made, left) = groups::of_partition(state, policy, partition);
+        groups.extend(made);
+        skipped.extend(left);
+    }
+    groups::order(state, policy, &mut groups);
+    skipped.extend(groups::limit(state, policy, &mut groups));
+    let tasks: Vec<Task> = groups
+        .into_iter()
+        .enumerate()
+        .map(|(id, group)| Task::Rewrite(task(state, policy, u32::try_from(id).unwrap_or(u32::MAX), group)))
+        .collect();
+    skipped.sort_by(|a, b| a.path.cmp(&b.path));
+    let rewrites = || tasks.iter().map(|Task::Rewrite(task)| task);
+    let totals = PlanTotals {
+        files: state.files.len() as u64,
+        bytes: state.data_bytes(),
+        input_files: rewrites().map(|task| task.inputs.len() as u64).sum(),
+        input_bytes: rewrites().map(|task| task.estimate.bytes_read).sum(),
+        output_files: rewrites().map(|task| task.output.files).sum(),
+        output_bytes: rewrites().map(|task| task.output.bytes).sum(),
+    };
+    Ok(Plan {
+        version: PLAN_VERSION,
+        operation: "compact".to_owned(),
+        table: state.name.clone(),
+        table_uuid: state.metadata.uuid().to_string(),
+        base: state.snapshot_id.map(|snapshot_id| Base {
+            snapshot_id,
+            sequence_number: state.sequence_number,
+            schema_id: state.metadata.current_schema_id(),
+            metadata_location: state.metadata_location.clone(),
+        }),
+        created_ms: now_ms,
+        policy: policy.clone(),
+        tasks,
+        skipped,
+        totals,
+        checksum: None,
+    })
+}
+
+fn task(state: &TableState, policy: &CompactPolicy, id: u32, group: Group) -> RewriteTask {
+    let partition = state.partition(group.partition);
+    let read: u64 = group.inputs.iter().map(|input| input.size).sum();
+    let footers: Vec<Option<&Footer>> = group.inputs.iter().map(|input| state.footers.get(&input.path)).collect();
+    RewriteTask {
+        id,
+        spec_id: partition.spec_id,
+        partition: partition.path.clone(),
+        why: group.why,
+        route: group.route,
+        route_why: group.route_why,
+        sort_order_id: groups::kept_sort_order(state, &group.inputs),
+        estimate: size::estimate(policy, group.route, read, group.output_bytes, &footers),
+        output: OutputSpec {
+            directory: directory(state, &partition.path),
+            files: group.output_files,
+            bytes: group.output_bytes,
+            cut_bytes: group.output_bytes / group.output_files.max(1),
+        },
+        inputs: group.inputs,
+    }
+}
+
+/// Where data files of a partition go. Outputs of tables with `write.object-storage.enabled` are laid out plainly as
+/// well: with files of hundreds of megabytes there are too few keys to make a prefix hot.
+fn directory(state: &TableState, partition: &str) -> String {
+    let properties = state.metadata.properties();
+    let data =
+        ["write.data.path", "write.folder-storage.path"].iter().find_map(|key| properties.get(*key)).map_or_else(
+            || format!("{}/data", state.metadata.location().trim_end_matches('/')),
+            |path| path.trim_end_matches('/').to_owned(),
+        );
+    if partition.is_empty() { data } else { format!("{data}/{partition}") }
+}
+
+/// Refuses whole tables that can't be rewritten without loss (I10).
+fn refuse_unsupported(state: &TableState) -> Result<()> {
+    let version = state.metadata.format_version() as u8;
+    if version > 2 {
+        return Err(Error::unsupported(format!("table {} has format version {version}", state.name))
+            .hint("row lineage and deletion vectors are not kept yet: tables of version 3 are left alone"));
+    }
+    let encrypted = state.metadata.properties().contains_key("encryption.key-id")
+        || state.metadata.encryption_keys_iter().next().is_some();
+    if encrypted {
+        return Err(Error::unsupported(format!("table {} is encrypted", state.name))
+            .hint("encrypted tables are not supported: nothing was changed"));
+    }
+    Ok(())
+}

@@ -1,0 +1,60 @@
+//! Copy or encode: whether encoded column chunks may be moved as they are.
+
+use crate::model::{CompactPolicy, EncodingProfile, Footer, InputFile, Route, RouteReason, TableState};
+
+/// How a group is rewritten, why, and about how many bytes come out.
+pub(super) fn route(state: &TableState, policy: &CompactPolicy, inputs: &[InputFile]) -> (Route, RouteReason, u64) {
+    let read = inputs.iter().map(|input| input.size).sum();
+    let footers: Option<Vec<&Footer>> = inputs.iter().map(|input| state.footers.get(&input.path)).collect();
+    let why = match &footers {
+        None => Some(RouteReason::FooterUnknown),
+        Some(footers) => obstacle(policy, footers),
+    };
+    match why {
+        None => (Route::Copy, RouteReason::AllFit, read),
+        Some(why) => (Route::Encode, why, shrunk(state, inputs)),
+    }
+}
+
+/// What stands against a byte copy, if anything does.
+fn obstacle(policy: &CompactPolicy, footers: &[&Footer]) -> Option<RouteReason> {
+    if let Some(other) = footers.iter().find(|footer| !footer.is_all(policy.codec)) {
+        let found = other.codecs.iter().map(|share| share.codec).find(|codec| *codec != policy.codec);
+        return found.map(|found| RouteReason::CodecDiffers { found });
+    }
+    if footers.iter().any(|footer| !footer.schema_is_current) {
+        return Some(RouteReason::SchemaDiffers);
+    }
+    if policy.encodings == EncodingProfile::Compatible && footers.iter().any(|footer| !footer.compatible) {
+        return Some(RouteReason::OutsideProfile);
+    }
+    let groups = || footers.iter().flat_map(|footer| &footer.row_groups).filter(|group| group.rows > 0);
+    let (count, bytes) = groups().fold((0u64, 0u64), |(count, bytes), group| (count + 1, bytes + group.compressed));
+    let average = bytes.checked_div(count).unwrap_or(0);
+    // A file that is small altogether can have no large row group: what counts is that there are not too many of them.
+    let least = policy.copy_min_row_group_bytes.min(policy.band_min() / 8);
+    if count > 1 && average < least {
+        return Some(RouteReason::RowGroupsTooSmall { average });
+    }
+    // Files are cut at the edges of row groups: one that is larger than the room between the edges of the band would
+    // make that impossible.
+    if groups().any(|group| group.compressed > policy.band_min()) {
+        return Some(RouteReason::RowGroupTooLarge);
+    }
+    None
+}
+
+/// Bytes after an encode, by the measured ratio of each file's codec.
+fn shrunk(state: &TableState, inputs: &[InputFile]) -> u64 {
+    let bytes: f64 = inputs
+        .iter()
+        .map(|input| {
+            let codec = state.footers.get(&input.path).and_then(|footer| footer.main_codec());
+            let ratio = codec.and_then(|codec| state.ratios.get(&codec)).copied().unwrap_or(1.0);
+            input.size as f64 * ratio
+        })
+        .sum();
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a positive number of bytes")]
+    let bytes = bytes.round() as u64;
+    bytes
+}

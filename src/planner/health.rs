@@ -1,0 +1,153 @@
+//! The health of a table, from its state and the plan that a compaction would follow.
+
+use std::collections::BTreeMap;
+
+use crate::model::{
+    CompactPolicy, DeleteContent, Due, Health, LeftAlone, MIB, PartitionHealth, PartitionId, Plan, SizeClass,
+    SkipReason, TableState, human_bytes,
+};
+
+/// Upper edges of the size classes, in bytes.
+const CLASSES: [(u64, &str); 8] = [
+    (MIB, "< 1 MiB"),
+    (8 * MIB, "1–8 MiB"),
+    (32 * MIB, "8–32 MiB"),
+    (128 * MIB, "32–128 MiB"),
+    (256 * MIB, "128–256 MiB"),
+    (512 * MIB + 1, "256–512 MiB"),
+    (1024 * MIB, "512–1024 MiB"),
+    (u64::MAX, "≥ 1 GiB"),
+];
+/// How many partitions are named.
+const WORST: usize = 10;
+/// Snapshots above this number are due for expiry (`retain-max`).
+const MOST_SNAPSHOTS: u64 = 20;
+/// Snapshots beyond `retain-min` and older than this are due for expiry.
+const OLD_MS: i64 = 5 * 24 * 3600 * 1000;
+const FEWEST_SNAPSHOTS: u64 = 10;
+/// Many manifests that are small on average slow every scan's planning (Iceberg merges from 100 on, to 8 MiB).
+const MANY_MANIFESTS: u64 = 100;
+const SMALL_MANIFEST: u64 = MIB;
+
+/// Describes a table. `plan` is what a compaction would do now; `None` when it would be refused, with the reason.
+pub fn health(state: &TableState, policy: &CompactPolicy, plan: Result<&Plan, &str>, now_ms: i64) -> Health {
+    let metadata = &state.metadata;
+    let is_small = |size: u64| size < policy.min_file_size_bytes;
+    let oldest = metadata.snapshots().map(|snapshot| snapshot.timestamp_ms()).min();
+    let position = state.deletes.iter().filter(|delete| delete.content == DeleteContent::Position).count() as u64;
+    let (with_deletes, left_alone) = plan.map_or((0, Vec::new()), left_alone);
+    Health {
+        format_version: metadata.format_version() as u8,
+        location: metadata.location().to_owned(),
+        snapshot_id: state.snapshot_id,
+        snapshot_age_ms: metadata.current_snapshot().map(|snapshot| now_ms - snapshot.timestamp_ms()),
+        files: state.files.len() as u64,
+        small_files: state.files.iter().filter(|file| is_small(file.size)).count() as u64,
+        rows: state.data_rows(),
+        bytes: state.data_bytes(),
+        sizes: size_classes(state.files.iter().map(|file| file.size)),
+        partitions: partitions(state, policy).len() as u64,
+        worst_partitions: worst(state, policy),
+        position_delete_files: position,
+        equality_delete_files: state.deletes.len() as u64 - position,
+        files_with_deletes: with_deletes,
+        snapshots: metadata.snapshots().len() as u64,
+        oldest_snapshot_age_ms: oldest.map(|oldest| now_ms - oldest),
+        refs: refs(state),
+        metadata_versions: metadata.metadata_log().len() as u64,
+        manifests: state.manifests.len() as u64,
+        manifest_bytes: state.manifests.iter().map(|manifest| manifest.size).sum(),
+        due: due(state, plan, oldest.map(|oldest| now_ms - oldest)),
+        left_alone,
+    }
+}
+
+/// File sizes by class.
+pub(super) fn size_classes(sizes: impl Iterator<Item = u64>) -> Vec<SizeClass> {
+    let mut classes: Vec<SizeClass> =
+        CLASSES.iter().map(|(_, name)| SizeClass { name: (*name).to_owned(), files: 0, bytes: 0 }).collect();
+    for size in sizes {
+        let class = CLASSES.iter().position(|(edge, _)| size < *edge).unwrap_or(CLASSES.len() - 1);
+        classes[class].files += 1;
+        classes[class].bytes += size;
+    }
+    classes
+}
+
+fn partitions(state: &TableState, policy: &CompactPolicy) -> BTreeMap<PartitionId, PartitionHealth> {
+    let mut partitions = BTreeMap::new();
+    for file in &state.files {
+        let entry = partitions.entry(file.partition).or_insert_with(|| PartitionHealth {
+            partition: state.partition(file.partition).path.clone(),
+            files: 0,
+            small_files: 0,
+            bytes: 0,
+        });
+        entry.files += 1;
+        entry.small_files += u64::from(file.size < policy.min_file_size_bytes);
+        entry.bytes += file.size;
+    }
+    partitions
+}
+
+fn worst(state: &TableState, policy: &CompactPolicy) -> Vec<PartitionHealth> {
+    let mut all: Vec<PartitionHealth> =
+        partitions(state, policy).into_values().filter(|partition| partition.small_files > 1).collect();
+    all.sort_by(|a, b| b.small_files.cmp(&a.small_files).then_with(|| a.partition.cmp(&b.partition)));
+    all.truncate(WORST);
+    all
+}
+
+fn refs(state: &TableState) -> u64 {
+    serde_json::to_value(state.metadata.as_ref())
+        .ok()
+        .and_then(|value| value.get("refs").and_then(|refs| refs.as_object().map(|refs| refs.len() as u64)))
+        .unwrap_or(0)
+}
+
+fn left_alone(plan: &Plan) -> (u64, Vec<LeftAlone>) {
+    let mut counted: Vec<LeftAlone> = Vec::new();
+    let mut with_deletes = 0;
+    for file in &plan.skipped {
+        with_deletes += u64::from(matches!(file.why, SkipReason::HasDeletes { .. }));
+        let same = |known: &&mut LeftAlone| std::mem::discriminant(&known.why) == std::mem::discriminant(&file.why);
+        match counted.iter_mut().find(same) {
+            Some(known) => known.files += 1,
+            None => counted.push(LeftAlone { why: file.why.clone(), files: 1 }),
+        }
+    }
+    counted.sort_by(|a, b| b.files.cmp(&a.files).then_with(|| a.why.to_string().cmp(&b.why.to_string())));
+    (with_deletes, counted)
+}
+
+fn due(state: &TableState, plan: Result<&Plan, &str>, oldest_age_ms: Option<i64>) -> Vec<Due> {
+    let entry = |operation: &str, due: bool, why: String| Due { operation: operation.to_owned(), due, why };
+    let compact = match plan {
+        Err(refused) => entry("compact", false, refused.to_owned()),
+        Ok(plan) if plan.is_empty() => entry("compact", false, "no group of files is worth a rewrite".to_owned()),
+        Ok(plan) => {
+            let totals = &plan.totals;
+            let words = format!(
+                "{} groups: {} files, {} would become about {} files",
+                plan.tasks.len(),
+                totals.input_files,
+                human_bytes(totals.input_bytes),
+                totals.output_files
+            );
+            entry("compact", true, words)
+        }
+    };
+    let snapshots = state.metadata.snapshots().len() as u64;
+    let old = oldest_age_ms.is_some_and(|age| age > OLD_MS) && snapshots > FEWEST_SNAPSHOTS;
+    let expire = match (snapshots > MOST_SNAPSHOTS, old) {
+        (true, _) => entry("expire", true, format!("{snapshots} snapshots, more than {MOST_SNAPSHOTS}")),
+        (_, true) => entry("expire", true, "snapshots older than 5 days beyond the 10 that are kept".to_owned()),
+        _ => entry("expire", false, format!("{snapshots} snapshots")),
+    };
+    let manifests = state.manifests.len() as u64;
+    let bytes: u64 = state.manifests.iter().map(|manifest| manifest.size).sum();
+    let average = bytes.checked_div(manifests).unwrap_or(0);
+    let many = manifests >= MANY_MANIFESTS && average < SMALL_MANIFEST;
+    let words = format!("{manifests} manifests of {} on average", human_bytes(average));
+    vec![compact, expire, entry("rewrite-manifests", many, words)]
+}

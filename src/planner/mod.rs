@@ -1,0 +1,12 @@
+//! Deciding what should happen: pure and synchronous functions over [`model`](crate::model) values.
+//!
+//! No IO, no clock, no random ids: the same state, policy and time give the same plan, byte for byte (I11).
+
+pub mod compact;
+mod filter;
+mod health;
+mod seal;
+
+pub use filter::filter_fields;
+pub use health::health;
+pub use seal::{seal, verify_seal};
