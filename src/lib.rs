@@ -73,9 +73,11 @@
 //! [`model::Task`], the work in `executor`, its metadata in `committer`, one file in `maintenance` that joins them, one
 //! in `cli` for the verb.
 
+pub mod committer;
 pub mod error;
 pub mod executor;
 pub mod lake;
 pub mod model;
 pub mod planner;
+pub mod reclaim;
 pub mod telemetry;

@@ -1,0 +1,55 @@
+//! New files as manifest entries.
+
+use std::collections::HashMap;
+
+use iceberg::spec::{
+    DataContentType, DataFile, DataFileBuilder, DataFileFormat, Datum, PrimitiveType, Schema, Struct, Type,
+};
+
+use crate::error::{Error, Result};
+use crate::model::NewFile;
+
+/// A new file as the `iceberg` crate wants it.
+pub(super) fn data_file(file: &NewFile, spec_id: i32, partition: &Struct, schema: &Schema) -> Result<DataFile> {
+    let broken =
+        |e: iceberg::Error| Error::internal(format!("the statistics of {} can't be written", file.path)).caused_by(e);
+    let counts = |pick: fn(&crate::model::ColumnStats) -> Option<u64>| -> HashMap<i32, u64> {
+        file.columns.iter().filter_map(|(id, stats)| pick(stats).map(|count| (*id, count))).collect()
+    };
+    let bounds = |pick: fn(&crate::model::ColumnStats) -> Option<&Vec<u8>>| -> Result<HashMap<i32, Datum>> {
+        let mut found = HashMap::new();
+        for (id, stats) in &file.columns {
+            if let (Some(bytes), Some(kind)) = (pick(stats), primitive(schema, *id)) {
+                found.insert(*id, Datum::try_from_bytes(bytes, kind.clone()).map_err(broken)?);
+            }
+        }
+        Ok(found)
+    };
+    let mut builder = DataFileBuilder::default();
+    builder
+        .content(DataContentType::Data)
+        .file_path(file.path.clone())
+        .file_format(DataFileFormat::Parquet)
+        .partition(partition.clone())
+        .partition_spec_id(spec_id)
+        .record_count(file.records)
+        .file_size_in_bytes(file.size)
+        .column_sizes(counts(|stats| stats.size))
+        .value_counts(counts(|stats| stats.values))
+        .null_value_counts(counts(|stats| stats.nulls))
+        .nan_value_counts(counts(|stats| stats.nans))
+        .lower_bounds(bounds(|stats| stats.lower.as_ref())?)
+        .upper_bounds(bounds(|stats| stats.upper.as_ref())?)
+        .split_offsets(Some(file.split_offsets.clone()));
+    if let Some(id) = file.sort_order_id {
+        builder.sort_order_id(id);
+    }
+    builder.build().map_err(|e| Error::internal(format!("{} has no manifest entry", file.path)).caused_by(e))
+}
+
+fn primitive(schema: &Schema, id: i32) -> Option<&PrimitiveType> {
+    match schema.field_by_id(id)?.field_type.as_ref() {
+        Type::Primitive(kind) => Some(kind),
+        _ => None,
+    }
+}

@@ -1,0 +1,16 @@
+//! Removal of files. The only place that deletes what a table may once have had.
+//!
+//! For now: outputs that were written and definitely not committed. They are named one by one by whoever made them, so
+//! nothing reachable can be among them (I7).
+
+use crate::lake::Store;
+
+/// Removes outputs that no metadata names. A file that can't be removed is logged and left for orphan removal.
+pub async fn discard(store: &Store, paths: &[String]) {
+    for path in paths {
+        match store.delete(path).await {
+            Ok(()) => tracing::debug!(file = path, "discarded an output that was not committed"),
+            Err(error) => tracing::warn!(file = path, %error, "an output that was not committed could not be removed"),
+        }
+    }
+}
