@@ -74,6 +74,7 @@
 //! in `cli` for the verb.
 
 pub mod committer;
+pub mod config;
 pub mod error;
 pub mod executor;
 pub mod lake;

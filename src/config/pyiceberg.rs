@@ -1,0 +1,78 @@
+//! PyIceberg's own configuration: `.pyiceberg.yaml` and `PYICEBERG_CATALOG__…` variables.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde_norway::Value;
+
+use super::{CatalogSection, Environment};
+use crate::error::{Error, Result};
+
+const FILE: &str = ".pyiceberg.yaml";
+const PREFIX: &str = "PYICEBERG_CATALOG__";
+
+/// Catalogs that PyIceberg would know; variables win over the file.
+pub(super) fn catalogs(environment: &Environment) -> Result<BTreeMap<String, CatalogSection>> {
+    let mut found: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
+    // PyIceberg looks into $PYICEBERG_HOME, the home folder and the current folder, and takes the first file.
+    let folders: [Option<PathBuf>; 3] = [
+        environment.variables.get("PYICEBERG_HOME").map(PathBuf::from),
+        environment.home(),
+        Some(environment.folder.clone()),
+    ];
+    if let Some(path) = folders.into_iter().flatten().map(|folder| folder.join(FILE)).find(|path| path.is_file()) {
+        let wrong = |e: String| Error::invalid(format!("{} can't be read: {e}", path.display()));
+        let text = std::fs::read_to_string(&path).map_err(|e| wrong(e.to_string()))?;
+        let document: Value = serde_norway::from_str(&text).map_err(|e| wrong(e.to_string()))?;
+        if let Some(Value::Mapping(catalogs)) = document.get("catalog") {
+            for (name, entries) in catalogs {
+                if let (Some(name), Value::Mapping(entries)) = (name.as_str(), entries) {
+                    let props = found.entry(name.to_owned()).or_default();
+                    for (key, value) in entries {
+                        if let (Some(key), Some(value)) = (key.as_str(), scalar(value)) {
+                            props.insert(key.to_owned(), value);
+                        }
+                    }
+                }
+            }
+        }
+    }
+    for (variable, value) in &environment.variables {
+        if let Some(rest) = variable.strip_prefix(PREFIX)
+            && let Some((name, key)) = rest.split_once("__")
+        {
+            // Two underscores separate levels, one stands for a hyphen.
+            let key = key.to_ascii_lowercase().replace("__", ".").replace('_', "-");
+            found.entry(name.to_ascii_lowercase()).or_default().insert(key, value.clone());
+        }
+    }
+    Ok(found.into_iter().map(|(name, props)| (name, section(props, environment))).collect())
+}
+
+fn scalar(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Bool(value) => Some(value.to_string()),
+        Value::Number(value) => Some(value.to_string()),
+        Value::Null | Value::Sequence(_) | Value::Mapping(_) | Value::Tagged(_) => None,
+    }
+}
+
+fn section(mut props: BTreeMap<String, String>, environment: &Environment) -> CatalogSection {
+    let uri = props.remove("uri").map(|uri| from_sqlalchemy(&uri, environment));
+    CatalogSection { uri, warehouse: props.remove("warehouse"), props }
+}
+
+/// SQLAlchemy's URIs: three slashes are a relative SQLite path, four an absolute one; drivers follow a plus sign.
+fn from_sqlalchemy(uri: &str, environment: &Environment) -> String {
+    if let Some(rest) = uri.strip_prefix("sqlite:///") {
+        let path = if rest.starts_with('/') { PathBuf::from(rest) } else { environment.folder.join(rest) };
+        return format!("sqlite:///{}", path.display().to_string().trim_start_matches('/'));
+    }
+    match uri.split_once("://") {
+        Some((scheme, rest)) if scheme.starts_with("postgresql") || scheme.starts_with("postgres") => {
+            format!("postgresql://{rest}")
+        }
+        _ => uri.to_owned(),
+    }
+}
