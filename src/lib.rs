@@ -73,11 +73,14 @@
 //! [`model::Task`], the work in `executor`, its metadata in `committer`, one file in `maintenance` that joins them, one
 //! in `cli` for the verb.
 
+pub mod cli;
 pub mod committer;
 pub mod config;
 pub mod error;
 pub mod executor;
+pub mod fixture;
 pub mod lake;
+pub mod maintenance;
 pub mod model;
 pub mod planner;
 pub mod reclaim;

@@ -1,1 +1,7 @@
-fn main() {}
+//! The `icewright` binary: everything is in the library.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    icewright::cli::run()
+}

@@ -19,9 +19,8 @@ pub(super) async fn run(session: &Session, args: &CompactArgs) -> Result<u8> {
 }
 
 async fn one(session: &Session, args: &CompactArgs, name: &TableName) -> Result<TableReport> {
-    let policy_for = |table: &TableName, properties: &HashMap<String, String>| {
-        session.policy(&args.options, table, properties)
-    };
+    let policy_for =
+        |table: &TableName, properties: &HashMap<String, String>| session.policy(&args.options, table, properties);
     if args.dry_run {
         let (report, plan) = session.maintenance.compact_dry_run(name, &policy_for).await;
         if let (Some(plan), false) = (&plan, session.json) {

@@ -50,11 +50,11 @@ async fn checks(global: &Global, args: &DoctorArgs) -> (Vec<Check>, u8) {
     });
     let catalog = match resolved {
         Ok((settings, catalog, resources)) => {
-            let file = settings.file.as_ref().map_or("no file, built-in defaults".to_owned(), |f| f.display().to_string());
+            let file =
+                settings.file.as_ref().map_or("no file, built-in defaults".to_owned(), |f| f.display().to_string());
             checks.push(Check::good("configuration", file));
-            let limit = process::memory_limit().map_or("no container limit".to_owned(), |limit| {
-                format!("container limit {}", human_bytes(limit))
-            });
+            let limit = process::memory_limit()
+                .map_or("no container limit".to_owned(), |limit| format!("container limit {}", human_bytes(limit)));
             let memory = format!("budget {}, {limit}, {} workers", human_bytes(resources.memory), resources.workers);
             checks.push(match process::memory_limit() {
                 Some(limit) if resources.memory > limit / 10 * 9 => Check::warning("memory", memory)

@@ -7,9 +7,8 @@ use serde::Serialize;
 use super::args::InspectArgs;
 use super::session::Session;
 use super::{output, render};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::model::{ErrorReport, Health, TableName, human_bytes};
-use crate::planner;
 
 #[derive(Serialize)]
 struct Document {
@@ -30,11 +29,12 @@ struct Entry {
 pub(super) async fn run(session: &Session, args: &InspectArgs) -> Result<u8> {
     let (mut entries, mut worst) = (Vec::new(), 0);
     for name in session.tables(&args.tables).await? {
-        let health = inspect(session, args, &name).await;
+        let policy_for =
+            |table: &TableName, properties: &HashMap<String, String>| session.policy(&args.options, table, properties);
+        let health = session.maintenance.health(&name, &policy_for).await;
         let error = health.as_ref().err().map(|error| {
             worst = worst.max(error.kind().exit_code());
             if !session.json {
-                output::talk(&format!("{name}:"));
                 output::error(error);
             }
             ErrorReport::from(error)
@@ -45,23 +45,67 @@ pub(super) async fn run(session: &Session, args: &InspectArgs) -> Result<u8> {
         output::json(&Document { version: 1, command: "inspect", tables: entries })?;
         return Ok(worst);
     }
-    for Entry { table, health, .. } in &entries {
-        if let Some(health) = health {
-            output::data(&text(table, health));
+    for entry in &entries {
+        if let Some(health) = &entry.health {
+            output::data(&text(&entry.table, health));
         }
     }
     Ok(worst)
 }
 
-async fn inspect(session: &Session, args: &InspectArgs, name: &TableName) -> Result<Health> {
-    let policy_for = |table: &TableName, properties: &HashMap<String, String>| {
-        session.policy(&args.options, table, properties)
+/// A table's health for people.
+pub(super) fn text(table: &TableName, health: &Health) -> String {
+    let mut lines = vec![
+        format!("{table}  format {}  {}", health.format_version, health.location),
+        format!(
+            "  {} files, {}, {} rows, {} of them small; {} partitions",
+            health.files,
+            human_bytes(health.bytes),
+            health.rows,
+            health.small_files,
+            health.partitions
+        ),
+    ];
+    if health.position_delete_files + health.equality_delete_files > 0 {
+        lines.push(format!(
+            "  {} position and {} equality delete files; {} data files under deletes",
+            health.position_delete_files, health.equality_delete_files, health.files_with_deletes
+        ));
+    }
+    let ages = match (health.oldest_snapshot_age_ms, health.snapshot_age_ms) {
+        (Some(oldest), Some(newest)) => format!(" (oldest {}, newest {})", age(oldest), age(newest)),
+        _ => String::new(),
     };
-    session.maintenance.health(name, &policy_for).await.map_err(|error: Error| error)
+    lines.push(format!(
+        "  {} snapshots{ages}, {} refs, {} metadata versions in the log",
+        health.snapshots, health.refs, health.metadata_versions
+    ));
+    lines.push(format!("  {} manifests, {}", health.manifests, human_bytes(health.manifest_bytes)));
+    let classes: Vec<(&str, u64, u64)> =
+        health.sizes.iter().map(|class| (class.name.as_str(), class.files, class.bytes)).collect();
+    lines.push(render::histogram_of(&classes).trim_end().to_owned());
+    for partition in &health.worst_partitions {
+        let name = if partition.partition.is_empty() { "(all)" } else { &partition.partition };
+        let (small, files) = (partition.small_files, partition.files);
+        lines.push(format!("  {name}: {small} of {files} files small, {}", human_bytes(partition.bytes)));
+    }
+    for due in &health.due {
+        let word = if due.due { "due" } else { "not due" };
+        lines.push(format!("  {}: {word}: {}", due.operation, due.why));
+    }
+    for left in &health.left_alone {
+        lines.push(format!("  left alone: {} files: {}", left.files, left.why));
+    }
+    lines.join("\n") + "\n"
 }
 
-/// Health for people.
-pub(super) fn text(table: &TableName, health: &Health) -> String {
-    let _ = planner::health;
-    format!("{table} {} {}", human_bytes(0), render::histogram_of(&[]).len() + usize::from(health == health))
+/// Milliseconds as an age for people.
+fn age(ms: i64) -> String {
+    let seconds = ms.max(0) / 1000;
+    match seconds {
+        0..120 => format!("{seconds} s"),
+        120..7_200 => format!("{} min", seconds / 60),
+        7_200..172_800 => format!("{} h", seconds / 3_600),
+        _ => format!("{} d", seconds / 86_400),
+    }
 }

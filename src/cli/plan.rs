@@ -30,9 +30,8 @@ pub(super) async fn run(session: &Session, args: &PlanArgs) -> Result<u8> {
 }
 
 async fn compact(session: &Session, args: &PlanCompactArgs) -> Result<u8> {
-    let policy_for = |table: &TableName, properties: &HashMap<String, String>| {
-        session.policy(&args.options, table, properties)
-    };
+    let policy_for =
+        |table: &TableName, properties: &HashMap<String, String>| session.policy(&args.options, table, properties);
     let (mut plans, mut worst) = (Vec::new(), 0);
     for name in session.tables(&args.tables).await? {
         match session.maintenance.plan_compaction(&name, &policy_for).await {

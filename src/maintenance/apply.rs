@@ -67,8 +67,7 @@ fn refuse_stale(plan: &Plan, loaded: &LoadedTable, state: &TableState) -> Result
         return Err(Error::conflict(format!("the plan was made for another table that was called {}", plan.table))
             .hint("plan again"));
     }
-    let live: HashMap<&str, i64> =
-        state.files.iter().map(|file| (file.path.as_str(), file.sequence_number)).collect();
+    let live: HashMap<&str, i64> = state.files.iter().map(|file| (file.path.as_str(), file.sequence_number)).collect();
     for input in plan.rewrites().flat_map(|task| &task.inputs) {
         if live.get(input.path.as_str()) != Some(&input.sequence_number) {
             return Err(Error::conflict(format!(

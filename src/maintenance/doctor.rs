@@ -79,7 +79,11 @@ pub async fn check_table(maintenance: &Maintenance, name: &TableName) -> (Vec<Ch
         format!("{name}: metadata"),
         format!("format {}, {snapshots} snapshots, {}", loaded.metadata.format_version(), loaded.metadata.location()),
     )];
-    let probe = format!("{}/metadata/.icewright-doctor-{}", loaded.metadata.location().trim_end_matches('/'), maintenance.ambient.uuid());
+    let probe = format!(
+        "{}/metadata/.icewright-doctor-{}",
+        loaded.metadata.location().trim_end_matches('/'),
+        maintenance.ambient.uuid()
+    );
     let mut worst = 0;
     let mut note = |what: &str, result: Result<Check>| {
         checks.push(result.unwrap_or_else(|error| {
@@ -95,7 +99,10 @@ pub async fn check_table(maintenance: &Maintenance, name: &TableName) -> (Vec<Ch
         note("clock", clock(maintenance, &loaded.store, &probe, name).await);
         note("storage list", list(&loaded.store, &probe, name).await);
         let deleted = loaded.store.delete(&probe).await;
-        note("storage delete", deleted.map(|()| Check::good(format!("{name}: storage delete"), "the probe was removed")));
+        note(
+            "storage delete",
+            deleted.map(|()| Check::good(format!("{name}: storage delete"), "the probe was removed")),
+        );
     }
     (checks, worst)
 }
@@ -108,7 +115,8 @@ async fn read(loaded: &LoadedTable) -> Result<String> {
 async fn clock(maintenance: &Maintenance, store: &Store, probe: &str, name: &TableName) -> Result<Check> {
     let now = maintenance.ambient.now_ms();
     let what = format!("{name}: clock");
-    let info = store.head(probe).await?.ok_or_else(|| Error::unavailable("a file that was just written is not there"))?;
+    let info =
+        store.head(probe).await?.ok_or_else(|| Error::unavailable("a file that was just written is not there"))?;
     let skew = info.modified_ms - now;
     if skew.abs() > CLOCK_SKEW_MS {
         return Ok(Check::warning(what, format!("storage is {} s away from this machine", skew / 1000))

@@ -99,8 +99,11 @@ impl<'a> Run<'a> {
 
     fn executor(&self) -> Result<(TableContext, Executor)> {
         let Some(schema) = self.loaded.metadata.schema_by_id(self.base.schema_id) else {
-            return Err(Error::conflict(format!("table {} has no schema {} any more", self.plan.table, self.base.schema_id))
-                .hint("plan again"));
+            return Err(Error::conflict(format!(
+                "table {} has no schema {} any more",
+                self.plan.table, self.base.schema_id
+            ))
+            .hint("plan again"));
         };
         let executor = Executor::new(
             self.maintenance.resources.clone(),
@@ -125,7 +128,9 @@ impl<'a> Run<'a> {
         };
         if let CommitResult::Unknown { reason } = &result {
             return Err(Error::unavailable(format!("whether the commit to {table} took effect is unknown: {reason}"))
-                .hint("run again later: either way no row is lost, and files of a lost commit are removed as orphans"));
+                .hint(
+                    "run again later: either way no row is lost, and files of a lost commit are removed as orphans",
+                ));
         }
         let committed: HashSet<u32> = committed_tasks.into_iter().collect();
         let (kept, gone): (Vec<_>, Vec<_>) = batch.into_iter().partition(|outcome| committed.contains(&outcome.task));
@@ -194,10 +199,8 @@ impl<'a> Run<'a> {
     }
 
     async fn discard<'o>(&self, outcomes: impl IntoIterator<Item = &'o Outcome>) {
-        let paths: Vec<String> = outcomes
-            .into_iter()
-            .flat_map(|outcome| outcome.outputs.iter().map(|file| file.path.clone()))
-            .collect();
+        let paths: Vec<String> =
+            outcomes.into_iter().flat_map(|outcome| outcome.outputs.iter().map(|file| file.path.clone())).collect();
         reclaim::discard(&self.loaded.store, &paths).await;
     }
 }

@@ -15,10 +15,10 @@ mod execute;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::error::Result;
+use crate::error::{Kind, Result};
 use crate::executor::ExecutorSettings;
 use crate::lake::{Ambient, Catalog, LoadOptions, LoadedTable, load_state, read_footers};
-use crate::model::{Codec, CompactPolicy, Plan, TableName, TableState};
+use crate::model::{Codec, CompactPolicy, Health, Plan, TableName, TableState};
 use crate::telemetry::Progress;
 use crate::{executor, planner};
 
@@ -67,6 +67,24 @@ impl Maintenance {
         let plan = planner::compact::plan(&state, &policy, self.ambient.now_ms())?;
         tracing::debug!(table = %name, tasks = plan.tasks.len(), files = plan.totals.files, "planned");
         Ok(Planned { loaded, state, plan })
+    }
+
+    /// Describes a table, and what a compaction would do for it. A table that would be refused is described all the same.
+    ///
+    /// # Errors
+    /// Whatever loading it says.
+    pub async fn health(&self, name: &TableName, policy_for: &PolicyFor<'_>) -> Result<Health> {
+        let now = self.ambient.now_ms();
+        match self.plan_compaction(name, policy_for).await {
+            Ok(Planned { state, plan, .. }) => Ok(planner::health(&state, &plan.policy, Ok(&plan), now)),
+            Err(error) if error.kind() == Kind::Unsupported => {
+                let loaded = self.catalog.load_table(name).await?;
+                let policy = policy_for(name, loaded.metadata.properties())?;
+                let state = load_state(&loaded, &LoadOptions::default()).await?;
+                Ok(planner::health(&state, &policy, Err(&error.to_string()), now))
+            }
+            Err(error) => Err(error),
+        }
     }
 
     async fn read_wanted_footers(

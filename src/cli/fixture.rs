@@ -1,0 +1,117 @@
+//! `icewright fixture`.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::args::{FixtureArgs, Global};
+use super::bars::Bars;
+use super::session::{catalog_settings, settings};
+use super::{output, render};
+use crate::error::{Error, Result};
+use crate::fixture::{self, Kind, Made, TableSpec};
+use crate::lake::{Ambient, Catalog, connect_or_create};
+use crate::model::{CatalogSettings, Codec, TableName, human_bytes};
+use crate::telemetry::Progress;
+
+#[derive(Serialize)]
+struct Document<'a> {
+    version: u32,
+    command: &'static str,
+    catalog: &'a str,
+    tables: Vec<Entry>,
+}
+
+#[derive(Serialize)]
+struct Entry {
+    table: TableName,
+    files: u64,
+    rows: u64,
+    bytes: u64,
+}
+
+/// Makes the tables that were asked for.
+pub(super) async fn run(global: &Global, args: &FixtureArgs) -> Result<u8> {
+    let catalog_settings = match &args.dir {
+        Some(dir) => new_lake(dir)?,
+        None => catalog_settings(global, &settings(global)?)?,
+    };
+    let specs = if args.kind == "demo" { fixture::demo_tables()? } else { vec![spec(args)?] };
+    let ambient = Arc::new(Ambient::system());
+    let catalog = connect_or_create(&catalog_settings, ambient.clone()).await?;
+    let made = make(&catalog, &ambient, &specs).await?;
+    let shown = catalog_settings.public_uri();
+    if global.json {
+        let tables = made
+            .into_iter()
+            .map(|made| Entry { table: made.table, files: made.files, rows: made.rows, bytes: made.bytes })
+            .collect();
+        output::json(&Document { version: 1, command: "fixture", catalog: &shown, tables })?;
+    } else {
+        output::data(&text(&made));
+        output::talk(&format!("try: icewright inspect --catalog {shown} --all"));
+    }
+    Ok(0)
+}
+
+/// Makes tables and shows progress.
+pub(super) async fn make(catalog: &Arc<dyn Catalog>, ambient: &Arc<Ambient>, specs: &[TableSpec]) -> Result<Vec<Made>> {
+    let progress = Arc::new(Progress::default());
+    let _bars = Bars::start(progress.clone(), "making files");
+    let mut made = Vec::new();
+    for spec in specs {
+        made.push(fixture::make(catalog, ambient, spec, &progress).await?);
+    }
+    Ok(made)
+}
+
+/// The catalog of a new lake in a folder.
+pub(super) fn new_lake(dir: &Path) -> Result<CatalogSettings> {
+    std::fs::create_dir_all(dir)
+        .and_then(|()| dir.canonicalize())
+        .map(|dir| CatalogSettings {
+            name: "local".to_owned(),
+            uri: format!("sqlite://{}/catalog.db", dir.display()),
+            warehouse: Some(format!("file://{}", dir.display())),
+            props: std::collections::BTreeMap::new(),
+        })
+        .map_err(|e| Error::invalid(format!("a lake can't be made in {}", dir.display())).caused_by(e))
+}
+
+/// What was made, for people.
+pub(super) fn text(made: &[Made]) -> String {
+    let row = |made: &Made| {
+        vec![made.table.to_string(), made.files.to_string(), made.rows.to_string(), human_bytes(made.bytes)]
+    };
+    render::table(&["table", "files", "rows", "bytes"], made.iter().map(row).collect())
+}
+
+fn spec(args: &FixtureArgs) -> Result<TableSpec> {
+    let year = |text: &str| {
+        text.trim().parse::<i32>().map_err(|_| {
+            Error::invalid(format!("{:?} is no span of years", args.years)).hint("write --years 2021-2024")
+        })
+    };
+    let years = match args.years.split_once('-') {
+        Some((from, to)) => (year(from)?, year(to)?),
+        None => (year(&args.years)?, year(&args.years)?),
+    };
+    let codec: Codec = serde_json::from_value(serde_json::Value::String(args.codec.clone())).map_err(|_| {
+        Error::invalid(format!("there is no codec {:?}", args.codec))
+            .hint("--codec is snappy, zstd, gzip, lz4_raw, brotli or uncompressed")
+    })?;
+    Ok(TableSpec {
+        files: args.files,
+        rows: args.rows,
+        years,
+        codec,
+        row_group_rows: args.row_group_rows,
+        skew: args.skew,
+        nulls: args.nulls,
+        commits: args.commits,
+        format_version: args.format_version,
+        seed: args.seed,
+        ..TableSpec::new(TableName::parse(&args.table)?, Kind::parse(&args.kind)?)
+    })
+}
