@@ -13,6 +13,7 @@ pub mod manifests;
 pub mod metadata;
 pub mod parquet_schema;
 mod partition_path;
+pub mod rest;
 mod similar;
 pub mod sql;
 pub mod store;
@@ -55,6 +56,7 @@ async fn open(settings: &CatalogSettings, ambient: Arc<Ambient>, create: bool) -
         "sqlite" | "postgresql" | "postgres" => {
             Arc::new(sql::SqlCatalog::connect(settings, store, ambient, create).await?)
         }
+        "http" | "https" => Arc::new(rest::RestCatalog::connect(settings, ambient).await?),
         "glue" => {
             return Err(Error::unsupported("the Glue catalog is not supported yet")
                 .hint("Glue's own REST endpoint works as a REST catalog where it accepts a token"));

@@ -1,0 +1,88 @@
+"""Reads a table with PyIceberg and with DuckDB; prints rows and a digest of every column of each, as JSON.
+
+Also checks that the metadata holds together: every manifest can be read, every file in it exists with the size that the
+manifest says, and the summary's totals are the sums of the live entries.
+"""
+import json
+import os
+import sys
+
+import duckdb
+from duckdb_extensions import import_extension
+
+import lake
+
+
+def duck(metadata_location, props):
+    connection = duckdb.connect(config={"allow_unsigned_extensions": "true"})
+    for name in ("avro", "iceberg"):
+        import_extension(name)
+        connection.execute(f"LOAD {name}")
+    connection.execute("SET TimeZone = 'UTC'")
+    del props
+    path = metadata_location.removeprefix("file://")
+    return connection.execute(f"SELECT * FROM iceberg_scan('{path}')").to_arrow_table()
+
+
+def check(table):
+    problems = []
+    snapshot = table.current_snapshot()
+    if snapshot is None:
+        return problems
+    files = records = size = 0
+    seen = set()
+    for manifest in snapshot.manifests(table.io):
+        for entry in manifest.fetch_manifest_entry(table.io, discard_deleted=True):
+            data = entry.data_file
+            if int(data.content) != 0:
+                continue
+            if data.file_path in seen:
+                problems.append(f"{data.file_path} is listed twice")
+            seen.add(data.file_path)
+            files += 1
+            records += data.record_count
+            size += data.file_size_in_bytes
+            try:
+                length = len(table.io.new_input(data.file_path))
+                if length != data.file_size_in_bytes:
+                    problems.append(f"{data.file_path} has {length} bytes, not {data.file_size_in_bytes}")
+            except Exception as error:  # any failure to look means that readers fail too
+                problems.append(f"{data.file_path}: {error}")
+    summary = snapshot.summary.additional_properties if snapshot.summary else {}
+    for key, have in (("total-data-files", files), ("total-records", records), ("total-files-size", size)):
+        if key in summary and int(summary[key]) != have:
+            problems.append(f"summary {key} is {summary[key]}, the entries say {have}")
+    return problems
+
+
+def main():
+    parser = lake.arguments(__doc__)
+    parser.add_argument("--snapshot-id", type=int)
+    parser.add_argument("--no-duckdb", action="store_true")
+    args = parser.parse_args()
+    table = lake.catalog(args).load_table(args.table)
+    arrow = table.scan(snapshot_id=args.snapshot_id).to_arrow()
+    out = {
+        "rows": arrow.num_rows,
+        "columns": lake.columns(arrow),
+        "problems": check(table),
+        "snapshots": len(table.metadata.snapshots),
+        "files": len(table.inspect.files()) if table.current_snapshot() else 0,
+        "metadata": table.metadata_location,
+    }
+    local = table.metadata_location.startswith(("file:", "/"))
+    if local and args.snapshot_id is None and not args.no_duckdb and table.current_snapshot():
+        other = duck(table.metadata_location, args.prop)
+        out["duckdb_rows"] = other.num_rows
+        differing = {n: d for n, d in lake.columns(other).items() if out["columns"].get(n) != d}
+        if differing:
+            out["problems"].append(f"DuckDB reads other values in {sorted(differing)}")
+        if other.num_rows != arrow.num_rows:
+            out["problems"].append(f"DuckDB reads {other.num_rows} rows")
+    json.dump(out, sys.stdout)
+    print()
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()
