@@ -13,13 +13,12 @@ from duckdb_extensions import import_extension
 import lake
 
 
-def duck(metadata_location, props):
+def duck(metadata_location):
     connection = duckdb.connect(config={"allow_unsigned_extensions": "true"})
     for name in ("avro", "iceberg"):
         import_extension(name)
         connection.execute(f"LOAD {name}")
     connection.execute("SET TimeZone = 'UTC'")
-    del props
     path = metadata_location.removeprefix("file://")
     return connection.execute(f"SELECT * FROM iceberg_scan('{path}')").to_arrow_table()
 
@@ -28,7 +27,7 @@ def check(table):
     problems = []
     snapshot = table.current_snapshot()
     if snapshot is None:
-        return problems
+        return problems, 0
     files = records = size = 0
     seen = set()
     for manifest in snapshot.manifests(table.io):
@@ -52,7 +51,7 @@ def check(table):
     for key, have in (("total-data-files", files), ("total-records", records), ("total-files-size", size)):
         if key in summary and int(summary[key]) != have:
             problems.append(f"summary {key} is {summary[key]}, the entries say {have}")
-    return problems
+    return problems, files
 
 
 def main():
@@ -62,17 +61,18 @@ def main():
     args = parser.parse_args()
     table = lake.catalog(args).load_table(args.table)
     arrow = table.scan(snapshot_id=args.snapshot_id).to_arrow()
+    problems, live = check(table)
     out = {
         "rows": arrow.num_rows,
         "columns": lake.columns(arrow),
-        "problems": check(table),
+        "problems": problems,
         "snapshots": len(table.metadata.snapshots),
-        "files": len(table.inspect.files()) if table.current_snapshot() else 0,
+        "files": live,
         "metadata": table.metadata_location,
     }
     local = table.metadata_location.startswith(("file:", "/"))
     if local and args.snapshot_id is None and not args.no_duckdb and table.current_snapshot():
-        other = duck(table.metadata_location, args.prop)
+        other = duck(table.metadata_location)
         out["duckdb_rows"] = other.num_rows
         differing = {n: d for n, d in lake.columns(other).items() if out["columns"].get(n) != d}
         if differing:

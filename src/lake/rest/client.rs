@@ -38,8 +38,9 @@ impl Sent {
             Self::Answer(_) => Error::internal("an answer is no error"),
             Self::Refused { status, message } => refused(status, message, "the catalog"),
             Self::NotSent(error) => error,
-            Self::Unknown { reason } => Error::unavailable(format!("the catalog did not answer: {reason}"))
-                .hint("run again later"),
+            Self::Unknown { reason } => {
+                Error::unavailable(format!("the catalog did not answer: {reason}")).hint("run again later")
+            }
         }
     }
 }
@@ -120,7 +121,9 @@ impl Client {
             let response = match self.try_send(Method::POST, path, &[], Some(body)).await {
                 Ok(response) => response,
                 Err(Failure::Before(error)) => return Sent::NotSent(error),
-                Err(Failure::Http(error)) if error.is_connect() => return Sent::NotSent(no_answer(&self.shown, &error)),
+                Err(Failure::Http(error)) if error.is_connect() => {
+                    return Sent::NotSent(no_answer(&self.shown, &error));
+                }
                 Err(Failure::Http(error)) => return Sent::Unknown { reason: error.without_url().to_string() },
             };
             let status = response.status();
@@ -142,7 +145,13 @@ impl Client {
         Sent::Refused { status: 401, message: "the token was not accepted".to_owned() }
     }
 
-    async fn send(&self, method: Method, path: &[&str], query: &[(&str, String)], body: Option<&Value>) -> Result<Response> {
+    async fn send(
+        &self,
+        method: Method,
+        path: &[&str],
+        query: &[(&str, String)],
+        body: Option<&Value>,
+    ) -> Result<Response> {
         match self.try_send(method, path, query, body).await {
             Ok(response) => Ok(response),
             Err(Failure::Before(error)) => Err(error),

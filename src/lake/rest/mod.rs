@@ -165,8 +165,9 @@ impl Catalog for RestCatalog {
         }
         match self.client.post(&["namespaces", &namespace, "tables"], &request).await {
             Sent::Answer(answer) => self.loaded(name, wire::parse(answer, &self.shown)?),
-            Sent::Refused { status: 409, .. } => Err(Error::invalid(format!("{self} holds a table {name} already"))
-                .hint("choose another name")),
+            Sent::Refused { status: 409, .. } => {
+                Err(Error::invalid(format!("{self} holds a table {name} already")).hint("choose another name"))
+            }
             other => Err(other.into_error()),
         }
     }

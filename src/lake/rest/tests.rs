@@ -106,7 +106,9 @@ async fn should_authenticate_follow_pages_and_use_the_prefix() {
     let asked = script.asked.lock().unwrap().clone();
     assert!(asked[0].contains("client_secret=hidden") && asked[0].starts_with("POST /v1/oauth/tokens "));
     assert!(asked[1].starts_with("GET /v1/config?warehouse=wh "));
-    assert!(asked[2].starts_with("GET /v1/ws/one/namespaces ") && asked[2].contains("authorization: Bearer secret-token"));
+    assert!(
+        asked[2].starts_with("GET /v1/ws/one/namespaces ") && asked[2].contains("authorization: Bearer secret-token")
+    );
     assert!(asked[2].contains("x-team: lake"), "{}", asked[2]);
     assert!(asked[3].contains("pageToken=more"));
     assert!(asked.iter().any(|request| request.starts_with("GET /v1/ws/one/namespaces/b%1Fc/tables ")));
@@ -131,7 +133,10 @@ async fn should_keep_the_document_and_say_what_a_commit_came_to() {
     let change = TableChange { requirements: vec![], updates: vec![] };
     let swap = catalog.commit(&base, &change).await.unwrap();
     assert_eq!(swap, Swap::Committed { metadata_location: "s3://b/t/metadata/2.metadata.json".into() });
-    assert_eq!(catalog.commit(&base, &change).await.unwrap(), Swap::Rejected { reason: "branch main has changed".into() });
+    assert_eq!(
+        catalog.commit(&base, &change).await.unwrap(),
+        Swap::Rejected { reason: "branch main has changed".into() }
+    );
     assert!(matches!(catalog.commit(&base, &change).await.unwrap(), Swap::Unknown { .. }));
     assert!(matches!(catalog.commit(&base, &change).await.unwrap(), Swap::Unknown { .. }));
     let refused = catalog.commit(&base, &change).await.unwrap_err();

@@ -1,0 +1,6 @@
+//! Breaks the bans on purpose; see `run`.
+
+fn main() {
+    let now = std::time::SystemTime::now();
+    println!("{:?}", now.elapsed().unwrap());
+}
