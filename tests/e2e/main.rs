@@ -1,1 +1,11 @@
-//! End to end.
+//! End to end: the binary on real lakes, catalogs and stores, read back by other engines.
+//!
+//! `tests/run` installs what these tests need. A test that lacks it says so loudly, and fails in CI.
+
+mod bad_input;
+mod catalogs;
+mod crash;
+mod plans;
+mod safety;
+mod support;
+mod writers;

@@ -42,7 +42,7 @@ case "${1:-}" in
   serve)
     fetch
     mkdir -p "$3"
-    export REST_PORT=$2 CATALOG_WAREHOUSE="file://$3/warehouse" CATALOG_URI="jdbc:sqlite:$3/rest.db"
+    export CATALOG_REST_PORT=$2 CATALOG_WAREHOUSE="file://$3/warehouse" CATALOG_URI="jdbc:sqlite:$3/rest.db"
     export CATALOG_CATALOG__IMPL=org.apache.iceberg.jdbc.JdbcCatalog CATALOG_JDBC_USER=user CATALOG_JDBC_PASSWORD=password
     exec java -Xmx256m -cp "$lib/*" org.apache.iceberg.rest.RESTCatalogServer
     ;;

@@ -1,0 +1,140 @@
+//! Real servers on the loopback, started and stopped by the tests.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use super::{available, cache};
+
+/// A server process; it ends with its owner.
+pub(crate) struct Server {
+    child: Child,
+    pub(crate) port: u16,
+    _dir: tempfile::TempDir,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // PostgreSQL's fast shutdown is SIGINT, the others take it too; SIGKILL follows where that is not enough.
+        let _ = Command::new("kill").args(["-INT", &self.child.id().to_string()]).status();
+        let end = Instant::now() + Duration::from_secs(5);
+        while Instant::now() < end {
+            if matches!(self.child.try_wait(), Ok(Some(_))) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+fn wait_for(port: u16, child: &mut Child, what: &str) {
+    let end = Instant::now() + Duration::from_secs(60);
+    while Instant::now() < end {
+        if TcpStream::connect(("127.0.0.1", port)).is_ok() {
+            return;
+        }
+        assert!(child.try_wait().unwrap().is_none(), "{what} ended at once");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    panic!("{what} does not listen on port {port}");
+}
+
+/// PostgreSQL from Debian's package, as user `postgres` when we are root (it refuses to run as root).
+pub(crate) fn postgres() -> Option<Server> {
+    let versions = Path::new("/usr/lib/postgresql");
+    let bin = std::fs::read_dir(versions)
+        .ok()
+        .and_then(|entries| entries.flatten().map(|e| e.path().join("bin")).max())
+        .unwrap_or_else(|| versions.join("15/bin"));
+    if !available("PostgreSQL", &bin.join("initdb")) {
+        return None;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o777)).unwrap();
+    let data = dir.path().join("data");
+    let root = Command::new("id").arg("-u").output().unwrap().stdout.starts_with(b"0\n");
+    let as_postgres = |program: PathBuf| {
+        let mut command = if root { Command::new("runuser") } else { Command::new(&program) };
+        if root {
+            command.args(["-u", "postgres", "--"]).arg(program);
+        }
+        command.current_dir("/").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command
+    };
+    let made = as_postgres(bin.join("initdb"))
+        .args(["-A", "trust", "-U", "postgres", "--no-sync", "-D"])
+        .arg(&data)
+        .status()
+        .unwrap();
+    assert!(made.success(), "initdb failed");
+    let port = free_port();
+    let mut child = as_postgres(bin.join("postgres"))
+        .arg("-D")
+        .arg(&data)
+        .args(["-p", &port.to_string(), "-c", "listen_addresses=127.0.0.1", "-c", "fsync=off", "-c"])
+        .arg(format!("unix_socket_directories={}", dir.path().display()))
+        .spawn()
+        .unwrap();
+    wait_for(port, &mut child, "PostgreSQL");
+    std::thread::sleep(Duration::from_millis(500));
+    Some(Server { child, port, _dir: dir })
+}
+
+/// moto's S3 server, with a bucket called `lake`.
+pub(crate) fn s3() -> Option<Server> {
+    let program = cache().join("venv/bin/moto_server");
+    if !available("moto's S3 server", &program) {
+        return None;
+    }
+    let port = free_port();
+    let mut child = Command::new(program)
+        .args(["-H", "127.0.0.1", "-p", &port.to_string()])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    wait_for(port, &mut child, "moto");
+    let answer = http(port, "PUT /lake HTTP/1.1");
+    assert!(answer.contains(" 200 "), "{answer}");
+    Some(Server { child, port, _dir: tempfile::tempdir().unwrap() })
+}
+
+/// Iceberg's reference REST catalog, with its warehouse in `folder`.
+pub(crate) fn rest(folder: &Path) -> Option<Server> {
+    if !available("the reference REST catalog", &cache().join("rest-fixture-1.10.0/complete")) {
+        return None;
+    }
+    let port = free_port();
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/servers/rest-fixture.sh");
+    let mut child = Command::new(script)
+        .args(["serve", &port.to_string()])
+        .arg(folder)
+        .env("ICEWRIGHT_CACHE", cache())
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    wait_for(port, &mut child, "the REST catalog");
+    Some(Server { child, port, _dir: tempfile::tempdir().unwrap() })
+}
+
+/// One bare HTTP request.
+fn http(port: u16, request: &str) -> String {
+    let mut socket = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    let head = format!("{request}\r\nHost: 127.0.0.1:{port}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+    socket.write_all(head.as_bytes()).unwrap();
+    let mut answer = String::new();
+    let _ = socket.read_to_string(&mut answer);
+    answer
+}
