@@ -27,7 +27,7 @@ pub(super) enum Sent {
     /// Certainly not carried out.
     Refused { status: u16, message: String },
     /// Never reached the server.
-    NotSent(Error),
+    Unreached(Error),
     /// May have been carried out.
     Unknown { reason: String },
 }
@@ -37,7 +37,7 @@ impl Sent {
         match self {
             Self::Answer(_) => Error::internal("an answer is no error"),
             Self::Refused { status, message } => refused(status, message, "the catalog"),
-            Self::NotSent(error) => error,
+            Self::Unreached(error) => error,
             Self::Unknown { reason } => {
                 Error::unavailable(format!("the catalog did not answer: {reason}")).hint("run again later")
             }
@@ -120,9 +120,9 @@ impl Client {
         for renewed in [false, true] {
             let response = match self.try_send(Method::POST, path, &[], Some(body)).await {
                 Ok(response) => response,
-                Err(Failure::Before(error)) => return Sent::NotSent(error),
+                Err(Failure::Before(error)) => return Sent::Unreached(error),
                 Err(Failure::Http(error)) if error.is_connect() => {
-                    return Sent::NotSent(no_answer(&self.shown, &error));
+                    return Sent::Unreached(no_answer(&self.shown, &error));
                 }
                 Err(Failure::Http(error)) => return Sent::Unknown { reason: error.without_url().to_string() },
             };
