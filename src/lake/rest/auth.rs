@@ -80,13 +80,13 @@ impl Auth {
             .body(body)
             .send()
             .await
-            .map_err(|e| super::client::no_answer(shown, &e))?;
+            .map_err(|e| super::no_answer(shown, &e))?;
         let status = sent.status().as_u16();
         if !sent.status().is_success() {
             return Err(Error::invalid(format!("{shown} gave no token for the credential ({status})"))
                 .hint("check the properties credential, scope and oauth2-server-uri"));
         }
-        let answer = sent.json().await.map_err(|e| super::client::no_answer(shown, &e))?;
+        let answer = sent.json().await.map_err(|e| super::no_answer(shown, &e))?;
         let token: Token = wire::parse(answer, shown)?;
         let seconds = i64::try_from(token.expires_in.unwrap_or(3600)).unwrap_or(3600);
         *held = Some((token.access_token.clone(), now + (seconds * 1000 - EARLY_MS).max(1000)));

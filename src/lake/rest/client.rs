@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::auth::Auth;
-use super::{refused, wire};
+use super::{no_answer, refused, wire};
 use crate::error::{Error, Result};
 use crate::lake::Ambient;
 use crate::model::CatalogSettings;
@@ -215,18 +215,6 @@ fn escape(part: &str) -> String {
             other => format!("%{other:02X}"),
         })
         .collect()
-}
-
-/// The error for a server that did not answer; the address may hold secrets and is left out.
-pub(super) fn no_answer(shown: &str, error: &reqwest::Error) -> Error {
-    let mut why = "the request failed".to_owned();
-    let mut cause = std::error::Error::source(error);
-    while let Some(inner) = cause {
-        why = inner.to_string();
-        cause = inner.source();
-    }
-    Error::unavailable(format!("{shown} does not answer: {why}"))
-        .hint("check the URI, and that the catalog is up; then run again")
 }
 
 /// The status of a refusal, for those who treat some of them specially.

@@ -213,5 +213,17 @@ fn refused(status: u16, message: String, shown: &str) -> Error {
     Error::new(kind, format!("{shown} answered {status}: {message}")).hint(hint)
 }
 
+/// The error for a server that did not answer; the address may hold secrets and is left out.
+fn no_answer(shown: &str, error: &reqwest::Error) -> Error {
+    let mut why = "the request failed".to_owned();
+    let mut cause = std::error::Error::source(error);
+    while let Some(inner) = cause {
+        why = inner.to_string();
+        cause = inner.source();
+    }
+    Error::unavailable(format!("{shown} does not answer: {why}"))
+        .hint("check the URI, and that the catalog is up; then run again")
+}
+
 #[cfg(test)]
 mod tests;
