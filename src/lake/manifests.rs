@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use apache_avro::types::Value;
 use futures::{StreamExt, TryStreamExt};
 use iceberg::spec::{FormatVersion, Manifest, ManifestFile, ManifestList, Snapshot};
 
@@ -29,7 +30,36 @@ pub async fn read_manifest_list(table: &LoadedTable, snapshot: &Snapshot) -> Res
         }
     };
     let list = list.map_err(|e| damaged(path, e)).while_doing(what)?;
-    Ok(list.consume_entries().into_iter().collect())
+    let mut manifests: Vec<ManifestFile> = list.consume_entries().into_iter().collect();
+    if manifests.iter().any(|manifest| manifest.added_files_count.is_none()) {
+        restore_counts(&bytes, &mut manifests);
+    }
+    Ok(manifests)
+}
+
+/// Fills in the counts of a version 1 list. Writers since Iceberg 1.5 call the fields `added_files_count` and so on; the
+/// `iceberg` crate (0.10.1) only knows the older names there and drops the figures, which Spark then asks for in vain.
+fn restore_counts(bytes: &[u8], manifests: &mut [ManifestFile]) {
+    let Ok(reader) = apache_avro::Reader::new(bytes) else { return };
+    let number = |value: &Value| match value {
+        Value::Union(_, inner) => match inner.as_ref() {
+            Value::Int(n) => u32::try_from(*n).ok(),
+            _ => None,
+        },
+        Value::Int(n) => u32::try_from(*n).ok(),
+        _ => None,
+    };
+    for (record, manifest) in reader.flatten().zip(manifests) {
+        let Value::Record(fields) = record else { continue };
+        for (name, value) in &fields {
+            match name.as_str() {
+                "added_files_count" => manifest.added_files_count = number(value),
+                "existing_files_count" => manifest.existing_files_count = number(value),
+                "deleted_files_count" => manifest.deleted_files_count = number(value),
+                _ => {}
+            }
+        }
+    }
 }
 
 /// One manifest with its entries; sequence numbers are inherited as the spec says.

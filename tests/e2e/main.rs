@@ -9,5 +9,6 @@ mod catalogs;
 mod crash;
 mod plans;
 mod safety;
+mod spark;
 mod support;
 mod writers;

@@ -1,0 +1,46 @@
+//! Lakes written by Spark, read back by Spark: Iceberg's reference implementation on both sides.
+
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::support::{available, cache, icewright};
+
+fn spark(action: &str, folder: &str) -> Value {
+    let home = cache().join("spark-3.5-iceberg-1.10.0");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python/spark_lake.py");
+    let out = Command::new(home.join("venv/bin/python"))
+        .arg(script)
+        .args([action, folder])
+        .arg(home.join("jars"))
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&out.stdout);
+    let line = text.lines().rfind(|line| line.contains("{\"cow\""));
+    let line = line.unwrap_or_else(|| panic!("{text}\n{}", String::from_utf8_lossy(&out.stderr)));
+    serde_json::from_str(&line[line.find('{').unwrap()..]).unwrap()
+}
+
+#[test]
+fn should_compact_what_spark_wrote_so_that_spark_reads_the_same() {
+    if !available("Spark", &cache().join("spark-3.5-iceberg-1.10.0/complete")) {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().display().to_string();
+    let before = spark("make", &folder);
+    let catalog = format!("sqlite://{folder}/catalog.db");
+    for (table, code) in [("cow", 0), ("v1", 0), ("mor", 0), ("v3", 3)] {
+        let name = format!("db.{table}");
+        let args = ["compact", "--catalog", &catalog, "--table", &name, "--verify", "content", "--json"];
+        let report = icewright(&args).exits(code).report();
+        assert_eq!(report["status"], if code == 0 { "committed" } else { "refused" }, "{report}");
+    }
+    let after = spark("read", &folder);
+    for table in ["cow", "v1", "mor", "v3"] {
+        let (before, after) = (&before[table], &after[table]);
+        assert_eq!((&before["rows"], &before["hash"]), (&after["rows"], &after["hash"]), "{table}");
+        assert_eq!(table == "v3", before["files"] == after["files"], "{table}: {before} {after}");
+    }
+}

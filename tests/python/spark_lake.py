@@ -1,0 +1,76 @@
+"""Makes tables with Spark, and reads them with Spark: Iceberg's reference implementation.
+
+    spark_lake.py make|read DIR JARS
+
+Four tables in a SQLite catalog below DIR: copy-on-write (version 2), version 1, merge-on-read with position deletes, and
+version 3 with deletion vectors; all partitioned by day, with rows deleted and the schema evolved. Prints a digest of each.
+"""
+import glob
+import json
+import sys
+
+from pyspark.sql import SparkSession
+
+TABLES = {
+    "cow": "'format-version'='2'",
+    "v1": "'format-version'='1'",
+    "mor": "'format-version'='2', 'write.delete.mode'='merge-on-read'",
+    "v3": "'format-version'='3', 'write.delete.mode'='merge-on-read'",
+}
+
+
+def session(folder, jars):
+    paths = glob.glob(f"{jars}/*.jar")
+    builder = SparkSession.builder.master("local[2]").config("spark.ui.enabled", "false")
+    for key, value in {
+        "spark.jars": ",".join(paths),
+        "spark.driver.extraClassPath": ":".join(paths),
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.driver.host": "127.0.0.1",
+        "spark.sql.session.timeZone": "UTC",
+        "spark.sql.extensions": "org.apache.iceberg.spark.extensions.IcebergSparkSessionExtensions",
+        "spark.sql.catalog.c": "org.apache.iceberg.spark.SparkCatalog",
+        "spark.sql.catalog.c.type": "jdbc",
+        "spark.sql.catalog.c.uri": f"jdbc:sqlite:{folder}/catalog.db",
+        "spark.sql.catalog.c.warehouse": folder,
+    }.items():
+        builder = builder.config(key, value)
+    spark = builder.getOrCreate()
+    spark.sparkContext.setLogLevel("OFF")
+    return spark
+
+
+def make(spark):
+    spark.sql("create namespace if not exists c.db")
+    for table, properties in TABLES.items():
+        spark.sql(f"create table c.db.{table} (id bigint not null, ts timestamp, region string, price double, "
+                  "d decimal(20,3), arr array<struct<x:int,y:string>>, m struct<a:date,b:map<string,bigint>>, b boolean) "
+                  f"using iceberg partitioned by (days(ts)) tblproperties ({properties})")
+        for i in range(6):
+            spark.sql(f"insert into c.db.{table} select id + {i} * 1000, "
+                      "timestamp'2024-03-01' + make_interval(0, 0, 0, cast(id % 2 as int)), concat('r', id % 7), "
+                      "if(id % 9 = 0, double('NaN'), id / 3), cast(id * 1.5 as decimal(20,3)), "
+                      "array(named_struct('x', int(id), 'y', if(id % 3 = 0, null, 's'))), "
+                      "named_struct('a', date'2020-01-01' + int(id % 100), 'b', map('k', id)), id % 2 = 0 from range(500)")
+        spark.sql(f"delete from c.db.{table} where id % 1000 = 7 and ts >= timestamp'2024-03-02'")
+        spark.sql(f"alter table c.db.{table} add column extra string")
+        spark.sql(f"alter table c.db.{table} rename column region to area")
+
+
+def digest(spark, table):
+    row = spark.sql("select count(*), sum(xxhash64(*)) from (select id, ts, area, price, d, arr, m.a as a, "
+                    f"m.b['k'] as k, b, extra from c.db.{table})").collect()[0]
+    files = spark.sql(f"select count(*) from c.db.{table}.data_files").collect()[0][0]
+    return {"rows": row[0], "hash": str(row[1]), "files": files}
+
+
+def main():
+    action, folder, jars = sys.argv[1:4]
+    spark = session(folder, jars)
+    if action == "make":
+        make(spark)
+    print(json.dumps({table: digest(spark, table) for table in TABLES}))
+
+
+if __name__ == "__main__":
+    main()
