@@ -76,11 +76,14 @@ pub(super) fn text(table: &TableName, health: &Health) -> String {
         (Some(oldest), Some(newest)) => format!(" (oldest {}, newest {})", age(oldest), age(newest)),
         _ => String::new(),
     };
+    lines.push(format!("  {} snapshots{ages}, {} refs", health.snapshots, health.refs));
     lines.push(format!(
-        "  {} snapshots{ages}, {} refs, {} metadata versions in the log",
-        health.snapshots, health.refs, health.metadata_versions
+        "  metadata file of {}, {} older ones in the log; {} manifests, {}",
+        human_bytes(health.metadata_bytes),
+        health.metadata_versions,
+        health.manifests,
+        human_bytes(health.manifest_bytes)
     ));
-    lines.push(format!("  {} manifests, {}", health.manifests, human_bytes(health.manifest_bytes)));
     let classes: Vec<(&str, u64, u64)> =
         health.sizes.iter().map(|class| (class.name.as_str(), class.files, class.bytes)).collect();
     lines.push(render::histogram_of(&classes).trim_end().to_owned());

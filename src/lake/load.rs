@@ -47,9 +47,12 @@ pub async fn load_state(table: &LoadedTable, options: &LoadOptions) -> Result<Ta
         }
     }
     let (partitions, files, deletes) = builder.finish();
+    // Only shown to people: a store that can't tell is no reason to fail.
+    let metadata_size = table.store.head(&table.metadata_location).await.ok().flatten().map_or(0, |info| info.size);
     Ok(TableState {
         name: table.name.clone(),
         metadata_location: table.metadata_location.clone(),
+        metadata_size,
         metadata: Arc::clone(metadata),
         snapshot_id: metadata.current_snapshot().map(|snapshot| snapshot.snapshot_id()),
         sequence_number: metadata.current_snapshot().map_or(0, |snapshot| snapshot.sequence_number()),

@@ -86,6 +86,8 @@ pub struct Health {
     pub oldest_snapshot_age_ms: Option<i64>,
     /// Branches and tags, `main` included.
     pub refs: u64,
+    /// Bytes of the current metadata file.
+    pub metadata_bytes: u64,
     /// Older metadata files in the log.
     pub metadata_versions: u64,
     /// Manifests of the current snapshot.

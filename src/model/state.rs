@@ -129,6 +129,8 @@ pub struct TableState {
     pub name: TableName,
     /// Where the metadata was read.
     pub metadata_location: String,
+    /// Bytes of that metadata file; 0 when the store does not tell.
+    pub metadata_size: u64,
     /// The table's metadata: schemas, specs, snapshots, properties.
     pub metadata: Arc<TableMetadata>,
     /// The snapshot that the files belong to; `None` for a table without data.

@@ -54,6 +54,7 @@ pub fn health(state: &TableState, policy: &CompactPolicy, plan: Result<&Plan, &s
         snapshots: metadata.snapshots().len() as u64,
         oldest_snapshot_age_ms: oldest.map(|oldest| now_ms - oldest),
         refs: refs(state),
+        metadata_bytes: state.metadata_size,
         metadata_versions: metadata.metadata_log().len() as u64,
         manifests: state.manifests.len() as u64,
         manifest_bytes: state.manifests.iter().map(|manifest| manifest.size).sum(),

@@ -222,3 +222,17 @@ fn should_refuse_what_would_not_be_kept_whole() {
         assert_eq!(plan(&table.state, &default(), 0).unwrap_err().kind(), Kind::Unsupported);
     }
 }
+
+#[test]
+fn should_leave_other_formats_and_encrypted_files_alone() {
+    let mut table = Table::new().files("a", 6, 2020, MIB, Codec::Zstd).files("b", 6, 2021, MIB, Codec::Zstd);
+    for file in &mut table.state.files[..2] {
+        file.format = crate::model::FileFormat::Orc;
+    }
+    table.state.files[2].encrypted = true;
+    let plan = plan(&table.state, &default(), 0).unwrap();
+    let why = |n: usize| plan.skipped.iter().find(|s| s.path == format!("a{n:02}")).map(|s| s.why.to_string());
+    assert_eq!(why(0).as_deref(), Some("not a Parquet file"));
+    assert_eq!(why(2).as_deref(), Some("encrypted"));
+    assert_eq!((plan.tasks.len(), plan.totals.input_files), (1, 6), "the others of the table go on");
+}

@@ -59,6 +59,7 @@ impl Table {
         let state = TableState {
             name: TableName::new(["db"], "t"),
             metadata_location: "s3://b/m.json".into(),
+            metadata_size: 1000,
             metadata: Arc::new(metadata),
             snapshot_id: Some(1),
             sequence_number: 9,
