@@ -173,7 +173,7 @@ pub trait Context<T> {
 }
 
 impl<T> Context<T> for Result<T> {
-    fn while_doing<S: Into<String>>(self, what: impl FnOnce() -> S) -> Result<T> {
+    fn while_doing<S: Into<String>>(self, what: impl FnOnce() -> S) -> Self {
         self.map_err(|error| error.while_doing(what()))
     }
 }

@@ -150,12 +150,11 @@ impl<'a> Check<'a> {
                 }
                 let mut hit = |entry: &ManifestEntryRef| {
                     let older = entry.sequence_number().unwrap_or(0);
-                    if sequence > older || (!equality && sequence == older) {
-                        if let Some(task) = self.inputs.get(entry.file_path()) {
-                            reasons
-                                .entry(*task)
-                                .or_insert_with(|| DropReason::NewDeletes { path: data.file_path().to_owned() });
-                        }
+                    let applies = sequence > older || (!equality && sequence == older);
+                    if let Some(task) = self.inputs.get(entry.file_path()).filter(|_| applies) {
+                        reasons
+                            .entry(*task)
+                            .or_insert_with(|| DropReason::NewDeletes { path: data.file_path().to_owned() });
                     }
                 };
                 match data.referenced_data_file() {

@@ -24,7 +24,7 @@ pub struct PolicyLayers<'a> {
 }
 
 /// All options that are known. Those in the second half are Iceberg's, and have one value here for now.
-const KNOWN: [&str; 14] = [
+const KNOWN: [&str; 15] = [
     "target-file-size-bytes",
     "min-file-size-bytes",
     "max-file-size-bytes",
@@ -36,6 +36,7 @@ const KNOWN: [&str; 14] = [
     "max-concurrent-file-group-rewrites",
     "partial-progress.enabled",
     "partial-progress.max-commits",
+    "partial-progress.min-interval-ms",
     "zstd-level",
     "encodings",
     "verify",
@@ -98,6 +99,7 @@ fn set(policy: &mut CompactPolicy, key: &str, value: &str) -> Result<()> {
         "max-concurrent-file-group-rewrites" => policy.max_concurrent_file_group_rewrites = number(key, value)?,
         "partial-progress.enabled" => policy.partial_progress.enabled = truth(key, value)?,
         "partial-progress.max-commits" => policy.partial_progress.max_commits = number(key, value)?,
+        "partial-progress.min-interval-ms" => policy.partial_progress.min_interval_ms = number(key, value)?,
         "zstd-level" => {
             policy.zstd_level = value.parse().map_err(|_| wrong(key, value, "a number from 1 to 22"))?;
         }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use futures::StreamExt;
 
@@ -12,7 +13,7 @@ use crate::committer::{CommitResult, Committer, Replaced};
 use crate::error::{Error, Kind, Result};
 use crate::executor::{Executor, TableContext};
 use crate::lake::LoadedTable;
-use crate::model::{Base, Codec, Outcome, Plan, Route, Status, TableReport, TableState};
+use crate::model::{Base, Codec, Outcome, PartialProgress, Plan, Route, Status, TableReport, TableState};
 use crate::reclaim;
 
 /// One execution of one plan.
@@ -54,10 +55,7 @@ impl<'a> Run<'a> {
         let bytes = tasks.iter().map(|task| task.estimate.bytes_read).sum();
         self.maintenance.progress.expect(tasks.len() as u64, bytes);
         self.report.groups = Some(self.report.groups.unwrap_or(0) + tasks.len() as u64);
-        let batch_size = match policy.partial_progress.enabled {
-            true => tasks.len().div_ceil(usize::try_from(policy.partial_progress.max_commits).unwrap_or(1).max(1)),
-            false => usize::MAX,
-        };
+        let mut rhythm = Rhythm::new(&policy.partial_progress);
         let side_by_side = usize::try_from(policy.max_concurrent_file_group_rewrites).unwrap_or(1);
         let stopping = AtomicBool::new(false);
         let mut results = futures::stream::iter(tasks)
@@ -84,7 +82,7 @@ impl<'a> Run<'a> {
                     first_error.get_or_insert(error);
                 }
             }
-            if batch.len() >= batch_size {
+            if rhythm.is_time() {
                 dropped += self.commit(&committer, std::mem::take(&mut batch)).await?;
             }
         }
@@ -202,5 +200,29 @@ impl<'a> Run<'a> {
         let paths: Vec<String> =
             outcomes.into_iter().flat_map(|outcome| outcome.outputs.iter().map(|file| file.path.clone())).collect();
         reclaim::discard(&self.loaded.store, &paths).await;
+    }
+}
+
+/// When a batch of finished groups is committed before all groups are done.
+struct Rhythm {
+    commits_left: u64,
+    interval: Duration,
+    last: Instant,
+}
+
+impl Rhythm {
+    fn new(wanted: &PartialProgress) -> Self {
+        // The last commit is the one at the end.
+        let commits_left = if wanted.enabled { wanted.max_commits.saturating_sub(1) } else { 0 };
+        Self { commits_left, interval: Duration::from_millis(wanted.min_interval_ms), last: Instant::now() }
+    }
+
+    fn is_time(&mut self) -> bool {
+        if self.commits_left == 0 || self.last.elapsed() < self.interval {
+            return false;
+        }
+        self.commits_left -= 1;
+        self.last = Instant::now();
+        true
     }
 }

@@ -15,7 +15,7 @@ mod execute;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::error::{Kind, Result};
+use crate::error::{Context, Kind, Result};
 use crate::executor::ExecutorSettings;
 use crate::lake::{Ambient, Catalog, LoadOptions, LoadedTable, load_state, read_footers};
 use crate::model::{Codec, CompactPolicy, Health, Plan, TableName, TableState};
@@ -62,8 +62,9 @@ impl Maintenance {
             None => Vec::new(),
         };
         let mut state = load_state(&loaded, &LoadOptions { bounds_for }).await?;
-        self.read_wanted_footers(&loaded, &mut state, &policy).await?;
-        self.sample_unknown_ratios(&loaded, &mut state, &policy).await?;
+        let what = || format!("looking at the files of {name}");
+        self.read_wanted_footers(&loaded, &mut state, &policy).await.while_doing(what)?;
+        self.sample_unknown_ratios(&loaded, &mut state, &policy).await.while_doing(what)?;
         let plan = planner::compact::plan(&state, &policy, self.ambient.now_ms())?;
         tracing::debug!(table = %name, tasks = plan.tasks.len(), files = plan.totals.files, "planned");
         Ok(Planned { loaded, state, plan })

@@ -37,11 +37,11 @@ pub enum Value {
 #[serde(rename_all = "snake_case")]
 pub enum Filter {
     /// Both sides hold.
-    And(Box<Filter>, Box<Filter>),
+    And(Box<Self>, Box<Self>),
     /// Either side holds.
-    Or(Box<Filter>, Box<Filter>),
+    Or(Box<Self>, Box<Self>),
     /// The inside does not hold.
-    Not(Box<Filter>),
+    Not(Box<Self>),
     /// A column against a constant. Nested fields are written `a.b`.
     Compare {
         /// The column's full name.

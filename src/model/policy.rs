@@ -48,6 +48,9 @@ pub struct PartialProgress {
     pub enabled: bool,
     /// The most commits that one run makes.
     pub max_commits: u64,
+    /// At least so many milliseconds lie between two commits of a run: a short run makes one snapshot, a long one never
+    /// loses more than this to a conflict or a crash.
+    pub min_interval_ms: u64,
 }
 
 /// The policy of a compaction. Names and defaults follow Iceberg's `rewrite_data_files`.
@@ -104,7 +107,7 @@ impl Default for CompactPolicy {
             rewrite_all: false,
             rewrite_job_order: JobOrder::None,
             max_concurrent_file_group_rewrites: 5,
-            partial_progress: PartialProgress { enabled: true, max_commits: 10 },
+            partial_progress: PartialProgress { enabled: true, max_commits: 10, min_interval_ms: 60_000 },
             codec: Codec::Zstd,
             zstd_level: 3,
             encodings: EncodingProfile::Compatible,

@@ -27,9 +27,9 @@ pub(super) struct FilterOn {
 
 #[derive(Debug)]
 enum Node {
-    And(Box<Node>, Box<Node>),
-    Or(Box<Node>, Box<Node>),
-    Not(Box<Node>),
+    And(Box<Self>, Box<Self>),
+    Or(Box<Self>, Box<Self>),
+    Not(Box<Self>),
     Compare { id: i32, kind: PrimitiveType, compare: Compare, value: Literal },
     IsNull { id: i32, kind: PrimitiveType },
 }

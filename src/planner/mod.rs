@@ -10,3 +10,6 @@ mod seal;
 pub use filter::filter_fields;
 pub use health::health;
 pub use seal::{seal, verify_seal};
+
+#[cfg(test)]
+mod tests;

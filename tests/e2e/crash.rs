@@ -20,7 +20,7 @@ fn should_survive_being_killed_at_random_moments() {
     lake.props = vec!["type=sql".into(), format!("uri=sqlite:///{dir}/catalog.db")];
     let before = lake.rows(&[]);
     // Every run has everything to do again, in several commits.
-    let args = ["compact", "--table", "db.t", "--rewrite-all"];
+    let args = ["compact", "--table", "db.t", "--rewrite-all", "--option", "partial-progress.min-interval-ms=0"];
     let start = Instant::now();
     lake.run(&args).exits(0);
     let whole = start.elapsed();

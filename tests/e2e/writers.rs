@@ -15,13 +15,17 @@ fn should_keep_every_row_once_while_others_write() {
     lake.script("writer_loop.py", &["--create", "--seconds", "0", "--journal", &journal]);
     let mut writer = lake.script_in_background("writer_loop.py", &["--seconds", "12", "--journal", &journal]);
     let (mut commits, mut runs) = (0, 0);
-    while writer.try_wait().unwrap().is_none() {
+    let ended = loop {
+        if let Some(ended) = writer.try_wait().unwrap() {
+            break ended;
+        }
         let ran = lake.run(&["compact", "--table", "db.t", "--min-input-files", "2", "--json"]);
         // Done, nothing to do, or a conflict: nothing else may happen under other writers.
         assert!([0, 4].contains(&ran.code), "{ran:?}");
         commits += u32::from(ran.report()["status"] == "committed");
         runs += 1;
-    }
+    };
+    assert!(ended.success(), "the writer gave up: the test tests less than it should");
     assert!(commits > 0, "none of {runs} runs got a commit in");
     let checked: Value = serde_json::from_str(&lake.script("check_journal.py", &["--journal", &journal])).unwrap();
     for wrong in ["lost", "twice", "unknown", "stale"] {

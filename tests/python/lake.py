@@ -4,9 +4,13 @@ import datetime
 import decimal
 import hashlib
 import math
+import re
 import struct
 
 from pyiceberg.catalog import load_catalog
+
+
+UUID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 def arguments(description):
@@ -48,7 +52,8 @@ def text(value):
     if hasattr(value, "bytes"):
         return "x" + value.bytes.hex()
     if isinstance(value, str):
-        return "s" + value
+        # DuckDB hands UUIDs out as text.
+        return "x" + value.replace("-", "") if UUID.fullmatch(value) else "s" + value
     if isinstance(value, dict):
         return "{" + ",".join(f"{text(k)}:{text(v)}" for k, v in value.items()) + "}"
     if isinstance(value, (list, tuple)):

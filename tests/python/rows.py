@@ -8,6 +8,7 @@ import os
 import sys
 
 import duckdb
+import pyarrow as pa
 from duckdb_extensions import import_extension
 
 import lake
@@ -74,7 +75,11 @@ def main():
     if local and args.snapshot_id is None and not args.no_duckdb and table.current_snapshot():
         other = duck(table.metadata_location)
         out["duckdb_rows"] = other.num_rows
-        differing = {n: d for n, d in lake.columns(other).items() if out["columns"].get(n) != d}
+        out["duckdb"] = lake.columns(other)
+        # PyIceberg 0.12 reads a null list of structs as an empty one: such columns are compared engine by engine only.
+        known = {f.name for f in arrow.schema if pa.types.is_large_list(f.type) or pa.types.is_list(f.type)}
+        known = {n for n in known if pa.types.is_struct(arrow.schema.field(n).type.value_type)}
+        differing = {n for n, d in out["duckdb"].items() if out["columns"].get(n) != d} - known
         if differing:
             out["problems"].append(f"DuckDB reads other values in {sorted(differing)}")
         if other.num_rows != arrow.num_rows:

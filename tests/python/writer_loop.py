@@ -3,7 +3,7 @@ import json
 import time
 
 import pyarrow as pa
-from pyiceberg.exceptions import CommitFailedException
+from pyiceberg.exceptions import CommitFailedException, ValidationException
 from pyiceberg.expressions import EqualTo
 from pyiceberg.schema import Schema
 from pyiceberg.types import LongType, NestedField
@@ -23,7 +23,7 @@ def retried(action):
         try:
             action()
             return True
-        except CommitFailedException:
+        except (CommitFailedException, ValidationException):
             time.sleep(0.02)
         except Exception as error:  # SQLite says "locked" in several ways
             if "locked" not in str(error):

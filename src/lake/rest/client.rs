@@ -34,7 +34,7 @@ pub(super) enum Sent {
     /// Certainly not carried out.
     Refused(Refusal),
     /// Never reached the server.
-    NotSent(Error),
+    Unreached(Error),
     /// May have been carried out.
     Unknown { reason: String },
 }
@@ -84,7 +84,7 @@ impl Sent {
         match self {
             Self::Answer(answer) => Ok(answer),
             Self::Refused(refusal) => Err(refusal.into()),
-            Self::NotSent(error) => Err(error),
+            Self::Unreached(error) => Err(error),
             Self::Unknown { reason } => Err(Error::unavailable(reason).hint("run again later")),
         }
     }
@@ -191,9 +191,9 @@ impl Client {
         loop {
             let response = match self.send(Method::POST, path, &[], Some(body)).await {
                 Ok(response) => response,
-                Err(Failure::Before(error)) => return Sent::NotSent(error),
+                Err(Failure::Before(error)) => return Sent::Unreached(error),
                 Err(Failure::Http(error)) if error.is_connect() => {
-                    return Sent::NotSent(no_answer(&self.shown, &error));
+                    return Sent::Unreached(no_answer(&self.shown, &error));
                 }
                 Err(Failure::Http(error)) => {
                     return Sent::Unknown { reason: format!("the reply of {} was lost: {}", self.shown, why(&error)) };

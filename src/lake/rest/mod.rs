@@ -247,7 +247,7 @@ impl Catalog for RestCatalog {
             }
             Sent::Refused(no) if no.status == CONFLICT => Ok(Swap::Rejected { reason: no.message }),
             Sent::Refused(no) => Err(Error::from(no).while_doing(format!("committing to table {}", base.name))),
-            Sent::NotSent(error) => Err(error.while_doing(format!("committing to table {}", base.name))),
+            Sent::Unreached(error) => Err(error.while_doing(format!("committing to table {}", base.name))),
             Sent::Unknown { reason } => Ok(Swap::Unknown { reason }),
         }
     }

@@ -27,7 +27,7 @@ async fn should_list_local_files_in_the_words_of_the_question() {
             .filter(|l| futures::future::ready(l.ends_with(name)))
             .collect()
             .await;
-        assert_eq!(listed, [location.clone()]);
+        assert_eq!(listed, std::slice::from_ref(&location));
         assert_eq!(store.read(&listed[0]).await.unwrap(), "x");
         assert_eq!(store.local_path(&location).unwrap().metadata().unwrap().len(), 1);
         store.delete(&location).await.unwrap();

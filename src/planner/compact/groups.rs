@@ -70,7 +70,8 @@ pub(super) fn of_partition(
     let Some((partition, _)) = candidates.first() else { return (Vec::new(), skipped) };
     let partition = *partition;
     let mut groups = Vec::new();
-    for inputs in split(candidates.into_iter().map(|(_, input)| input).collect(), policy) {
+    let parts = split(candidates.into_iter().map(|(_, input)| input).collect(), policy);
+    for inputs in join_remainders(state, policy, parts) {
         match worth(state, policy, partition, inputs) {
             Ok(group) => groups.push(group),
             Err(left) => skipped.extend(left),
@@ -98,6 +99,26 @@ fn split(inputs: Vec<InputFile>, policy: &CompactPolicy) -> Vec<Vec<InputFile>> 
         }
     }
     groups
+}
+
+/// A part that would not fill a file goes to its neighbour: otherwise its small output and those of other parts would be
+/// a reason to rewrite them again (I8).
+fn join_remainders(state: &TableState, policy: &CompactPolicy, parts: Vec<Vec<InputFile>>) -> Vec<Vec<InputFile>> {
+    let mut joined: Vec<Vec<InputFile>> = Vec::new();
+    let mut held: Vec<InputFile> = Vec::new();
+    for part in parts {
+        held.extend(part);
+        let (_, _, bytes) = route(state, policy, &held);
+        if bytes >= policy.target_file_size_bytes {
+            joined.push(std::mem::take(&mut held));
+        }
+    }
+    match joined.last_mut() {
+        Some(last) => last.extend(held),
+        None if !held.is_empty() => joined.push(held),
+        None => {}
+    }
+    joined
 }
 
 /// Whether a group is worth a rewrite, and what it would become.

@@ -201,6 +201,7 @@ impl Lake {
 pub(crate) fn same_rows(before: &Value, after: &Value) {
     assert_eq!(before["rows"], after["rows"]);
     assert_eq!(before["columns"], after["columns"]);
+    assert_eq!(before["duckdb"], after["duckdb"]);
 }
 
 /// All files below a folder whose names end so.

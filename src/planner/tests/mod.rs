@@ -1,0 +1,5 @@
+//! The planner as a whole: layouts that people can read, and properties that hold for every policy.
+
+mod layouts;
+mod properties;
+pub(super) mod support;

@@ -1,0 +1,260 @@
+//! Tables for tests, and a fake executor that makes what the real one would.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
+use std::sync::Arc;
+
+use iceberg::spec::{Literal, Struct, TableMetadata};
+use serde_json::json;
+
+use crate::model::{
+    Codec, ColumnCodec, CompactPolicy, DataFile, DeleteContent, DeleteFile, FileFormat, Footer, MIB, Partition,
+    PartitionId, Plan, RowGroup, TableName, TableState, human_bytes,
+};
+use crate::planner::compact::plan;
+
+/// A table partitioned by year of `ts` (spec 1), with an older unpartitioned spec 0 and snapshot 1 of another engine.
+pub(crate) fn metadata(version: u8, properties: &[(&str, &str)]) -> TableMetadata {
+    let properties: BTreeMap<_, _> = properties.iter().copied().collect();
+    let mut document = json!({
+        "format-version": version, "table-uuid": "9c12d441-03fe-4693-9a96-a0705ddf69c1", "location": "s3://b/db/t",
+        "last-sequence-number": 9, "last-updated-ms": 1_700_000_000_000i64, "last-column-id": 3, "current-schema-id": 0,
+        "schemas": [{"type": "struct", "schema-id": 0, "fields": [
+            {"id": 1, "name": "ts", "required": true, "type": "timestamptz"},
+            {"id": 2, "name": "region", "required": false, "type": "string"},
+            {"id": 3, "name": "n", "required": false, "type": "long"}]}],
+        "default-spec-id": 1, "last-partition-id": 1000,
+        "partition-specs": [{"spec-id": 0, "fields": []},
+            {"spec-id": 1, "fields": [{"source-id": 1, "field-id": 1000, "name": "ts_year", "transform": "year"}]}],
+        "default-sort-order-id": 0, "sort-orders": [{"order-id": 0, "fields": []}], "properties": properties,
+        "current-snapshot-id": 1, "refs": {"main": {"snapshot-id": 1, "type": "branch"}},
+        "snapshots": [{"snapshot-id": 1, "sequence-number": 9, "timestamp-ms": 1_700_000_000_000i64,
+            "manifest-list": "s3://b/l.avro", "summary": {"operation": "append"}, "schema-id": 0}],
+    });
+    if version == 3 {
+        document["next-row-id"] = json!(0);
+    }
+    serde_json::from_value(document).unwrap()
+}
+
+/// Builds a state, file by file.
+#[derive(Debug)]
+pub(crate) struct Table {
+    pub(crate) state: TableState,
+}
+
+impl Table {
+    pub(crate) fn new() -> Self {
+        Self::with(metadata(2, &[]))
+    }
+
+    pub(crate) fn with(metadata: TableMetadata) -> Self {
+        let partition = |spec_id: i32, year: Option<i32>| Partition {
+            spec_id,
+            values: year.map_or_else(Struct::empty, |year| Struct::from_iter([Some(Literal::int(year - 1970))])),
+            path: year.map_or_else(String::new, |year| format!("ts_year={year}")),
+        };
+        let mut partitions = vec![partition(0, None)];
+        partitions.extend((2020..2030).map(|year| partition(1, Some(year))));
+        let state = TableState {
+            name: TableName::new(["db"], "t"),
+            metadata_location: "s3://b/m.json".into(),
+            metadata: Arc::new(metadata),
+            snapshot_id: Some(1),
+            sequence_number: 9,
+            partitions,
+            files: Vec::new(),
+            deletes: Vec::new(),
+            manifests: Vec::new(),
+            footers: BTreeMap::new(),
+            ratios: BTreeMap::new(),
+        };
+        Self { state }
+    }
+
+    /// Adds a file of a year (0 for the old, unpartitioned spec) with its footer.
+    pub(crate) fn file(mut self, name: &str, year: i32, size: u64, codec: Codec) -> Self {
+        let partition = PartitionId(if year == 0 { 0 } else { u32::try_from(year - 2019).unwrap() });
+        self.state.files.push(DataFile {
+            path: name.to_owned(),
+            format: FileFormat::Parquet,
+            partition,
+            records: size / 100,
+            size,
+            sequence_number: 5,
+            snapshot_id: Some(1),
+            sort_order_id: None,
+            encrypted: false,
+            bounds: BTreeMap::new(),
+        });
+        let groups = size.div_ceil(64 * MIB).max(1);
+        let group = RowGroup { rows: size / 100 / groups, compressed: size / groups, uncompressed: size / groups * 2 };
+        self.state.footers.insert(name.to_owned(), footer(codec, vec![group; usize::try_from(groups).unwrap()]));
+        self.state.files.sort_by(|a, b| a.path.cmp(&b.path));
+        self
+    }
+
+    /// Adds several files of one size.
+    pub(crate) fn files(mut self, prefix: &str, count: u32, year: i32, size: u64, codec: Codec) -> Self {
+        for n in 0..count {
+            self = self.file(&format!("{prefix}{n:02}"), year, size, codec);
+        }
+        self
+    }
+
+    pub(crate) fn ratio(mut self, codec: Codec, ratio: f64) -> Self {
+        self.state.ratios.insert(codec, ratio);
+        self
+    }
+
+    pub(crate) fn delete(mut self, content: DeleteContent, year: i32, sequence_number: i64, of: Option<&str>) -> Self {
+        self.state.deletes.push(DeleteFile {
+            path: format!("delete{}", self.state.deletes.len()),
+            content,
+            format: FileFormat::Parquet,
+            partition: PartitionId(if year == 0 { 0 } else { u32::try_from(year - 2019).unwrap() }),
+            records: 1,
+            size: 100,
+            sequence_number,
+            referenced_data_file: of.map(str::to_owned),
+            equality_ids: Vec::new(),
+        });
+        self
+    }
+
+    /// The picture: files before, tasks with reasons, files after, bytes written.
+    pub(crate) fn picture(&self, policy: &CompactPolicy) -> String {
+        let plan = plan(&self.state, policy, 0).unwrap();
+        let mut text = String::new();
+        let _ = writeln!(text, "before: {}", sizes(&self.state));
+        for task in plan.rewrites() {
+            let _ = writeln!(
+                text,
+                "task {} {}: {} | {:?}: {} | {} files, {} -> {} x {}",
+                task.id,
+                task.partition,
+                task.why,
+                task.route,
+                task.route_why,
+                task.inputs.len(),
+                human_bytes(task.estimate.bytes_read),
+                task.output.files,
+                human_bytes(task.output.cut_bytes),
+            );
+        }
+        let mut reasons: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+        for file in &plan.skipped {
+            reasons.entry(file.why.to_string()).or_default().push(&file.path);
+        }
+        for (why, files) in reasons {
+            let _ = writeln!(text, "left {}: {why}", summary(&files));
+        }
+        let (after, written) = execute(&self.state, &plan, 1.0);
+        let _ = writeln!(text, "after: {}", sizes(&after));
+        let _ = write!(text, "{} written", human_bytes(written));
+        text
+    }
+}
+
+fn summary(files: &[&str]) -> String {
+    match files {
+        [first, .., last] if files.len() > 3 => format!("{first}..{last} ({})", files.len()),
+        _ => files.join(" "),
+    }
+}
+
+fn sizes(state: &TableState) -> String {
+    let mut by_size: BTreeMap<(PartitionId, u64), u64> = BTreeMap::new();
+    for file in &state.files {
+        *by_size.entry((file.partition, file.size)).or_default() += 1;
+    }
+    let part = |id: PartitionId| state.partition(id).path.trim_start_matches("ts_year=").to_owned();
+    let words = by_size.into_iter().map(|((id, size), n)| format!("{}:{n}x{}", part(id), human_bytes(size)));
+    words.collect::<Vec<_>>().join(" ")
+}
+
+pub(crate) fn footer(codec: Codec, row_groups: Vec<RowGroup>) -> Footer {
+    Footer {
+        codecs: vec![ColumnCodec { codec, bytes: 1 }],
+        row_groups,
+        schema_hash: 1,
+        schema_is_current: true,
+        compatible: true,
+        created_by: None,
+    }
+}
+
+/// What is there after a plan was executed, if every encoded byte comes out `error` times as large as was thought; the
+/// executor re-divides by what it measures, so the number of files follows the real size.
+pub(crate) fn execute(state: &TableState, plan: &Plan, error: f64) -> (TableState, u64) {
+    let mut after = state.clone();
+    let mut written = 0;
+    for task in plan.rewrites() {
+        let inputs: BTreeSet<&str> = task.inputs.iter().map(|input| input.path.as_str()).collect();
+        let first = after.files.iter().find(|file| inputs.contains(file.path.as_str())).unwrap().clone();
+        let records: u64 = task.inputs.iter().map(|input| input.records).sum();
+        after.files.retain(|file| !inputs.contains(file.path.as_str()));
+        let factor = if task.route == crate::model::Route::Copy { 1.0 } else { error };
+        let total = (task.output.bytes as f64 * factor) as u64;
+        let files = total.div_ceil(plan.policy.target_file_size_bytes).max(1);
+        for n in 0..files {
+            let path = format!("out-{}-{:05}-{n:03}", task.partition, task.id);
+            let size = total / files;
+            written += size;
+            let rows = records / files + u64::from(n < records % files);
+            after.files.push(DataFile { path: path.clone(), size, records: rows, sequence_number: 9, ..first.clone() });
+            let groups = size.div_ceil(64 * MIB).max(1);
+            let group = RowGroup { rows: rows / groups, compressed: size / groups, uncompressed: size / groups };
+            after.footers.insert(path, footer(plan.policy.codec, vec![group; usize::try_from(groups).unwrap()]));
+        }
+    }
+    after.files.sort_by(|a, b| a.path.cmp(&b.path));
+    (after, written)
+}
+
+/// What a plan must never be, whatever the policy. Empty when all is well.
+pub(crate) fn flaws(state: &TableState, policy: &CompactPolicy, plan: &Plan) -> Vec<String> {
+    let mut flaws = Vec::new();
+    let mut seen: BTreeMap<&str, u32> = BTreeMap::new();
+    for input in plan.rewrites().flat_map(|task| &task.inputs) {
+        *seen.entry(&input.path).or_default() += 1;
+    }
+    for file in &plan.skipped {
+        *seen.entry(&file.path).or_default() += 1;
+    }
+    for file in &state.files {
+        match seen.remove(file.path.as_str()) {
+            Some(1) => {}
+            Some(n) => flaws.push(format!("{} is planned {n} times", file.path)),
+            None => flaws.push(format!("{} is forgotten", file.path)),
+        }
+    }
+    flaws.extend(seen.keys().map(|path| format!("{path} is not in the table")));
+    for task in plan.rewrites() {
+        let bytes: u64 = task.inputs.iter().map(|input| input.size).sum();
+        let share = task.output.bytes / task.output.files.max(1);
+        if task.output.bytes >= policy.band_min()
+            && !(policy.band_min()..=policy.target_file_size_bytes).contains(&share)
+        {
+            flaws.push(format!("outputs of {share} bytes are outside of the band"));
+        }
+        let largest = task.inputs.iter().map(|input| input.size).max().unwrap_or(0);
+        if task.inputs.len() > 1 && bytes > policy.max_file_group_size_bytes + largest {
+            flaws.push(format!("a group of {bytes} bytes"));
+        }
+        if task.inputs.is_empty() {
+            flaws.push("a task without inputs".into());
+        }
+        let fewer = task.output.files < task.inputs.len() as u64;
+        let other = task.inputs.iter().any(|i| !matches!(i.picked, crate::model::PickReason::TooSmall));
+        if !fewer && !other && !policy.rewrite_all {
+            flaws.push("a task that gains nothing".into());
+        }
+    }
+    if let Some(most) = policy.max_files_to_rewrite
+        && plan.totals.input_files > most
+    {
+        flaws.push(format!("{} files are over the limit of {most}", plan.totals.input_files));
+    }
+    flaws
+}
