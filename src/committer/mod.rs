@@ -247,3 +247,6 @@ impl Committer {
         result
     }
 }
+
+#[cfg(test)]
+mod tests;

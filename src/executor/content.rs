@@ -6,14 +6,15 @@ use std::sync::{Mutex, PoisonError};
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef};
 use arrow_schema::DataType;
+use tokio::runtime::Handle;
 use twox_hash::XxHash64;
 
-use super::Job;
 use super::columns::match_columns;
 use super::parquet::{Output, read_root};
 use super::source::{self, Source};
+use super::{Job, TableContext};
 use crate::error::{Error, Result};
-use crate::lake::parquet_schema::write_schema;
+use crate::lake::parquet_schema::{WriteSchema, write_schema};
 
 /// What a null hashes to.
 const NULL: u64 = 0x9e37_79b9_7f4a_7c15;
@@ -27,50 +28,78 @@ pub(super) fn compare(job: &Job, outputs: &[Output]) -> Result<()> {
         .iter()
         .map(|output| job.runtime.block_on(source::open(&job.store, &output.file.path, output.file.size)))
         .collect::<Result<Vec<_>>>()?;
-    let schema = write_schema(&job.table.schema)?;
+    match differing(&job.sources, &written, &job.table, job.workers, &job.runtime)? {
+        None => Ok(()),
+        Some(column) => Err(Error::internal(format!(
+            "verification of group {} failed: the content of column {column} would change",
+            job.task.id
+        ))
+        .hint("nothing was committed for this group; please report this")),
+    }
+}
+
+/// The first column found whose values are not the same on both sides.
+fn differing(
+    before: &[Source],
+    after: &[Source],
+    table: &TableContext,
+    workers: usize,
+    runtime: &Handle,
+) -> Result<Option<String>> {
+    let schema = write_schema(&table.schema)?;
     let columns = schema.arrow.fields().len();
-    let (next, failure) = (AtomicUsize::new(0), Mutex::new(None));
+    let (next, found) = (AtomicUsize::new(0), Mutex::new(None));
     let work = || {
         loop {
             let root = next.fetch_add(1, Ordering::Relaxed);
             if root >= columns {
                 return;
             }
-            let before = hash_column(job, &job.sources, root);
-            let after = hash_column(job, &written, root);
-            let found = match (before, after) {
+            let hash = |files: &[Source]| hash_column(files, table, &schema, root, runtime);
+            let answer = match (hash(before), hash(after)) {
                 (Ok(before), Ok(after)) if before == after => continue,
-                (Ok(_), Ok(_)) => Error::internal(format!(
-                    "verification of group {} failed: the content of column {} would change",
-                    job.task.id,
-                    schema.arrow.field(root).name()
-                ))
-                .hint("nothing was committed for this group; please report this"),
-                (Err(error), _) | (_, Err(error)) => error,
+                (Ok(_), Ok(_)) => Ok(Some(schema.arrow.field(root).name().clone())),
+                (Err(error), _) | (_, Err(error)) => Err(error),
             };
             next.store(columns, Ordering::Relaxed);
-            failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(found);
+            found.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(answer);
         }
     };
     std::thread::scope(|scope| {
-        for _ in 1..job.workers.min(columns).max(1) {
+        for _ in 1..workers.min(columns).max(1) {
             scope.spawn(work);
         }
         work();
     });
-    let failure = failure.into_inner().unwrap_or_else(PoisonError::into_inner);
-    failure.map_or(Ok(()), Err)
+    found.into_inner().unwrap_or_else(PoisonError::into_inner).unwrap_or(Ok(None))
+}
+
+#[cfg(test)]
+pub(super) async fn differing_column(
+    before: &[Source],
+    after: &[Source],
+    table: &TableContext,
+) -> Result<Option<String>> {
+    let (before, after, table) = (before.to_vec(), after.to_vec(), table.clone());
+    let runtime = Handle::current();
+    let work = move || differing(&before, &after, &table, 2, &runtime);
+    tokio::task::spawn_blocking(work).await.map_err(|e| Error::internal("died").caused_by(e))?
 }
 
 /// The sum of the hashes of all values: the same for the same multiset of values, in whatever order and files.
-fn hash_column(job: &Job, sources: &[Source], root: usize) -> Result<u64> {
-    let schema = write_schema(&job.table.schema)?;
+fn hash_column(
+    sources: &[Source],
+    table: &TableContext,
+    schema: &WriteSchema,
+    root: usize,
+    runtime: &Handle,
+) -> Result<u64> {
     let field = schema.arrow.field(root);
     let mut sum = 0u64;
     for source in sources {
-        let matched = match_columns(source, &schema.arrow, &job.table)?;
+        let matched = match_columns(source, &schema.arrow, table)?;
         for index in 0..source.metadata.num_row_groups() {
-            let chunks = job.runtime.block_on(source.row_group(index))?;
+            let chunks = runtime.block_on(source.row_group(index))?;
             read_root(source, &matched, root, field, index, &chunks, &mut |values| {
                 for hash in hashes(values)? {
                     sum = sum.wrapping_add(mix(hash));

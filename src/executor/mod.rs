@@ -178,3 +178,6 @@ mod parking {
 }
 
 pub(crate) use parking::Written;
+
+#[cfg(test)]
+mod tests;

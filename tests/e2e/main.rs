@@ -2,6 +2,8 @@
 //!
 //! `tests/run` installs what these tests need. A test that lacks it says so loudly, and fails in CI.
 
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr, reason = "tests say what went wrong by failing")]
+
 mod bad_input;
 mod catalogs;
 mod crash;
