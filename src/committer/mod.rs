@@ -11,6 +11,7 @@
 //! begins at 1; data files are not touched. *Unknown* (a lost reply): `swap.rs` finds out. Nothing is deleted while it is
 //! unknown.
 
+mod change;
 mod check;
 mod entries;
 mod retry;
@@ -26,9 +27,9 @@ use iceberg::spec::{Operation, Struct};
 use crate::error::{Context, Error, Result};
 use crate::lake::{Ambient, Catalog, LoadedTable, manifests::read_manifest_list};
 use crate::model::{Base, NewFile, Outcome, TableName};
+use change::Change;
 use check::Check;
 use retry::Retry;
-use snapshot::Change;
 use write::Written;
 
 /// Writes metadata through one catalog.

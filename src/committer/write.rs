@@ -8,9 +8,9 @@ use iceberg::spec::{
 };
 
 use super::AppendFile;
+use super::change::Change;
 use super::check::Found;
 use super::entries::data_file;
-use super::snapshot::Change;
 use crate::error::{Error, Result};
 use crate::lake::{Ambient, LoadedTable, file_io, metadata};
 use crate::model::{Base, MIB, Outcome};

@@ -5,6 +5,7 @@
 
 pub mod ambient;
 pub mod catalog;
+pub mod conformance;
 mod file_io;
 pub mod filesystem;
 mod footers;

@@ -2,13 +2,9 @@
 
 use std::time::Instant;
 
-use iceberg::spec::SchemaRef;
-
 use super::execute::Run;
 use super::{Maintenance, Planned, PolicyFor};
 use crate::error::{Error, Result};
-use crate::executor::TableContext;
-use crate::lake::LoadedTable;
 use crate::model::{Plan, Status, TableName, TableReport, TableState};
 use crate::telemetry::process;
 
@@ -71,11 +67,6 @@ impl Maintenance {
         Err(Error::conflict(format!("table {name} kept changing under {ROUNDS} rounds of planning"))
             .hint("run again when the writers are quieter, or leave their partitions out with --where"))
     }
-}
-
-/// What the executor needs to know of a table.
-pub(super) fn table_context(loaded: &LoadedTable, schema: SchemaRef) -> TableContext {
-    TableContext { schema, properties: loaded.metadata.properties().clone(), table: loaded.name.clone() }
 }
 
 /// Fills in how the table was found.

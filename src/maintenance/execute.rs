@@ -7,8 +7,7 @@ use std::time::{Duration, Instant};
 
 use futures::StreamExt;
 
-use super::Maintenance;
-use super::compact::table_context;
+use super::{Maintenance, table_context};
 use crate::committer::{CommitResult, Committer, Replaced};
 use crate::error::{Error, Kind, Result};
 use crate::executor::{Executor, TableContext};

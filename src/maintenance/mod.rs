@@ -15,8 +15,10 @@ mod execute;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use iceberg::spec::SchemaRef;
+
 use crate::error::{Context, Kind, Result};
-use crate::executor::ExecutorSettings;
+use crate::executor::{ExecutorSettings, TableContext};
 use crate::lake::{Ambient, Catalog, LoadOptions, LoadedTable, load_state, read_footers};
 use crate::model::{Codec, CompactPolicy, Health, Plan, TableName, TableState};
 use crate::telemetry::Progress;
@@ -121,7 +123,7 @@ impl Maintenance {
         if sample.is_empty() {
             return Ok(());
         }
-        let table = compact::table_context(loaded, loaded.metadata.current_schema().clone());
+        let table = table_context(loaded, loaded.metadata.current_schema().clone());
         let measured: Vec<(Codec, f64)> =
             executor::sample_ratio(&loaded.store, &sample, &state.footers, &table, policy).await?.into_iter().collect();
         for (codec, ratio) in measured {
@@ -130,4 +132,9 @@ impl Maintenance {
         }
         Ok(())
     }
+}
+
+/// What the executor needs to know of a table.
+fn table_context(loaded: &LoadedTable, schema: SchemaRef) -> TableContext {
+    TableContext { schema, properties: loaded.metadata.properties().clone(), table: loaded.name.clone() }
 }

@@ -1,8 +1,28 @@
 //! Every catalog and store: rows equal before and after, in every reader; a second run does nothing.
 
+use std::sync::Arc;
+
+use icewright::lake::{Ambient, conformance, connect_or_create};
+use icewright::model::{CatalogSettings, TableName};
 use serde_json::Value;
 
 use crate::support::{Lake, has_python, same_rows, servers};
+
+/// Every promise that the committer relies on, kept by a live catalog.
+fn conforms(uri: &str, warehouse: &str) {
+    let settings = CatalogSettings {
+        name: "conformance".into(),
+        uri: uri.to_owned(),
+        warehouse: Some(warehouse.to_owned()),
+        props: Default::default(),
+    };
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let checked = runtime.block_on(async {
+        let catalog = connect_or_create(&settings, Arc::new(Ambient::system())).await?;
+        conformance::check(&catalog, &TableName::parse("conformance.t")?).await
+    });
+    checked.unwrap_or_else(|e| panic!("{uri}: {e}"));
+}
 
 /// Small files in, fewer out; the same rows; nothing to do afterwards.
 fn compacts(lake: &Lake, rows: &[&str]) {
@@ -72,6 +92,7 @@ fn should_compact_postgresql() {
     lake.props[1] = format!("uri=postgresql+psycopg2://postgres@127.0.0.1:{port}/postgres");
     lake.make(&["--kind", "years"]);
     compacts(&lake, &[]);
+    conforms(&format!("postgresql://postgres@127.0.0.1:{port}/postgres"), &lake.path("pg").display().to_string());
 }
 
 #[test]
@@ -111,6 +132,7 @@ fn should_compact_the_reference_rest_catalog() {
     lake.props = vec!["type=rest".into(), format!("uri={uri}")];
     lake.make(&["--kind", "years"]);
     compacts(&lake, &[]);
+    conforms(&uri, "");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Parquet in, Parquet out: one file per way to get there.
 
 mod copy;
+mod decode;
 mod encode;
 mod output;
 mod pieces;
@@ -9,7 +10,8 @@ mod props;
 use ::parquet::file::metadata::ParquetMetaData;
 
 pub(crate) use copy::copy;
-pub(crate) use encode::{encode, read_root};
+pub(crate) use decode::read_root;
+pub(crate) use encode::encode;
 pub(crate) use props::writer_properties;
 
 use crate::model::NewFile;

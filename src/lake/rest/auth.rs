@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use reqwest::StatusCode;
 use tokio::sync::Mutex;
-use url::Url;
 
+use super::answer::{message, no_answer, shown};
 use super::wire::{self, Token};
 use crate::error::{Error, Result};
 use crate::lake::Ambient;
@@ -115,12 +115,12 @@ impl Auth {
             .body(body)
             .send()
             .await
-            .map_err(|e| super::client::no_answer(&shown, &e))?;
+            .map_err(|e| no_answer(&shown, &e))?;
         let status = sent.status();
         if !status.is_success() {
-            return Err(refused(&shown, status, &super::client::message(sent).await));
+            return Err(refused(&shown, status, &message(sent).await));
         }
-        let answer = sent.json().await.map_err(|e| super::client::no_answer(&shown, &e))?;
+        let answer = sent.json().await.map_err(|e| no_answer(&shown, &e))?;
         let token: Token = wire::parse(answer, &shown)?;
         let seconds = token.expires_in.and_then(|seconds| i64::try_from(seconds).ok()).unwrap_or(LASTS_SECONDS);
         let lasts_ms = (seconds.saturating_mul(1000) - EARLY_MS).max(1000);
@@ -137,12 +137,4 @@ fn refused(shown: &str, status: StatusCode, message: &str) -> Error {
     }
     Error::invalid(format!("{shown} gave no token for the credential: it answered {code}: {message}"))
         .hint("check the properties credential, scope and oauth2-server-uri")
-}
-
-/// An address without user, password and query.
-pub(super) fn shown(address: &str) -> String {
-    Url::parse(address).map_or_else(
-        |_| "the token server".to_owned(),
-        |url| format!("{}{}", url.origin().ascii_serialization(), url.path()),
-    )
 }

@@ -10,9 +10,10 @@ use reqwest::{Certificate, Method, Response};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::auth::{self, Auth};
+use super::answer::{Refusal, no_answer, retry_after, shown, why};
+use super::auth::Auth;
 use super::wire;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::lake::Ambient;
 use crate::model::CatalogSettings;
 
@@ -21,12 +22,7 @@ pub(super) const SEPARATOR: &str = "\u{1f}";
 /// How often a read is tried.
 const TRIES: u32 = 4;
 const FIRST_WAIT: Duration = Duration::from_millis(200);
-/// The longest wait that a server may ask for between two tries.
-const LONGEST_WAIT: Duration = Duration::from_secs(10);
 const TIMEOUT: Duration = Duration::from_secs(60);
-/// How much of a server's own words is repeated.
-const LONGEST_MESSAGE: usize = 400;
-
 /// What became of a request that changes something.
 pub(super) enum Sent {
     /// Carried out.
@@ -45,28 +41,6 @@ pub(super) enum Failed {
     Refused(Refusal),
     /// There was no answer, or none that could be understood.
     Error(Error),
-}
-
-/// A client error with the server's own words.
-pub(super) struct Refusal {
-    pub(super) status: u16,
-    pub(super) message: String,
-    shown: String,
-}
-
-impl From<Refusal> for Error {
-    fn from(refusal: Refusal) -> Self {
-        let Refusal { status, message, shown } = refusal;
-        let (kind, hint) = match status {
-            401 | 403 => (Kind::InvalidInput, "check the properties token or credential, and the rights behind them"),
-            404 => (Kind::InvalidInput, "check the URI, the warehouse and the name"),
-            405 | 406 | 501 => (Kind::Unsupported, "the catalog does not offer this"),
-            419 => (Kind::InvalidInput, "the token has expired: get a new one, or give a credential"),
-            429 => (Kind::Unavailable, "the catalog is busy: run again later"),
-            _ => (Kind::InvalidInput, "the catalog did not accept the request; its message says why"),
-        };
-        Self::new(kind, format!("{shown} answered {status}: {message}")).hint(hint)
-    }
 }
 
 impl From<Failed> for Error {
@@ -167,7 +141,7 @@ impl Client {
                         continue;
                     }
                     asked = retry_after(&response);
-                    let refusal = self.refusal(response).await;
+                    let refusal = Refusal::read(response, &self.shown).await;
                     if !(status.is_server_error() && code != 501 || code == 429) {
                         return Err(Failed::Refused(refusal));
                     }
@@ -211,7 +185,7 @@ impl Client {
             }
             // 408 and redirects come from what stands in between as a rule, and say nothing about the catalog.
             let certain = status.is_client_error() && code != 408;
-            let refusal = self.refusal(response).await;
+            let refusal = Refusal::read(response, &self.shown).await;
             return if certain {
                 Sent::Refused(refusal)
             } else {
@@ -270,15 +244,10 @@ impl Client {
     }
 
     fn redirected(&self, response: &Response) -> Error {
-        let to = response.headers().get("location").and_then(|value| value.to_str().ok()).map(auth::shown);
+        let to = response.headers().get("location").and_then(|value| value.to_str().ok()).map(shown);
         let to = to.map_or_else(|| "elsewhere".to_owned(), |to| format!("to {to}"));
         Error::invalid(format!("{} redirects {to}", self.shown))
             .hint("redirects are not followed with credentials: give the final address as the catalog's URI")
-    }
-
-    async fn refusal(&self, response: Response) -> Refusal {
-        let status = response.status().as_u16();
-        Refusal { status, message: message(response).await, shown: self.shown.clone() }
     }
 }
 
@@ -329,43 +298,4 @@ fn escape(part: &str) -> String {
             other => format!("%{other:02X}"),
         })
         .collect()
-}
-
-/// The error for a server that did not answer.
-pub(super) fn no_answer(shown: &str, error: &reqwest::Error) -> Error {
-    Error::unavailable(format!("{shown} does not answer: {}", why(error)))
-        .hint("check the URI, and that the catalog is up; then run again")
-}
-
-/// The innermost cause; the outer ones repeat the address, which may hold secrets.
-fn why(error: &reqwest::Error) -> String {
-    if error.is_timeout() {
-        return "it took too long".to_owned();
-    }
-    let mut why = "the request failed".to_owned();
-    let mut cause = std::error::Error::source(error);
-    while let Some(inner) = cause {
-        why = inner.to_string();
-        cause = inner.source();
-    }
-    why
-}
-
-/// How long the server asks to be left alone, as far as it is heeded.
-fn retry_after(response: &Response) -> Duration {
-    let seconds = response.headers().get("retry-after").and_then(|value| value.to_str().ok()?.trim().parse().ok());
-    seconds.map_or(Duration::ZERO, Duration::from_secs).min(LONGEST_WAIT)
-}
-
-/// The server's own words: Iceberg's error model, OAuth2's, or the beginning of whatever it said.
-pub(super) async fn message(response: Response) -> String {
-    let text = response.text().await.unwrap_or_default();
-    let parsed: Option<Value> = serde_json::from_str(&text).ok();
-    let found = parsed.as_ref().and_then(|body| {
-        let error = body.get("error")?;
-        let words = error.get("message").or_else(|| body.get("error_description")).unwrap_or(error);
-        words.as_str()
-    });
-    let one_line = found.unwrap_or(&text).split_whitespace().collect::<Vec<_>>().join(" ");
-    if one_line.is_empty() { "it gave no reason".to_owned() } else { one_line.chars().take(LONGEST_MESSAGE).collect() }
 }

@@ -3,6 +3,7 @@
 //! The catalog itself applies a change; what it answers is read strictly: 409 is a rejection, other client errors mean that
 //! nothing happened, and everything else after sending (5xx, a lost reply) leaves the result unknown (I5).
 
+mod answer;
 mod auth;
 mod client;
 mod wire;
