@@ -1,75 +1,103 @@
 //! `icewright.toml`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use globset::Glob;
 use serde::Deserialize;
 
+use super::units::{Age, Size};
 use super::{CatalogSection, Settings};
 use crate::error::{Error, Result};
-use crate::model::parse_bytes;
+use crate::model::{EncodingProfile, Verify};
 
-/// `[defaults]`: the policy of every table.
-#[derive(Debug, Clone, Default, Deserialize)]
+/// What a schedule may run.
+const OPERATIONS: [&str; 6] = ["compact", "archive", "expire", "rewrite-manifests", "remove-orphans", "maintain"];
+
+/// `[defaults]`, and what a `[[table]]` overrides of it.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Defaults {
+    /// Only in `[[table]]`: which tables.
+    #[serde(rename = "match")]
+    pattern: Option<String>,
     /// Upper edge of the output band.
-    pub target_file_size: Option<String>,
+    pub target_file_size: Option<Size>,
     /// ZSTD level of outputs.
     pub zstd_level: Option<i32>,
     /// Encoding profile of outputs.
-    pub encodings: Option<String>,
+    pub encodings: Option<EncodingProfile>,
     /// Candidates that make a group worth a rewrite.
     pub min_input_files: Option<u64>,
     /// What is compared before a commit.
-    pub verify: Option<String>,
+    pub verify: Option<Verify>,
     /// Snapshots that are always kept.
     pub retain_min: Option<u64>,
     /// Snapshots that are kept at most.
     pub retain_max: Option<u64>,
     /// Age at which snapshots expire.
-    pub expire_older_than: Option<String>,
+    pub expire_older_than: Option<Age>,
     /// Age at which unreferenced files are removed.
-    pub orphans_older_than: Option<String>,
+    pub orphans_older_than: Option<Age>,
 }
 
 impl Defaults {
     /// The options of a rewrite by Iceberg's names.
     pub(super) fn options(&self) -> BTreeMap<String, String> {
-        let mut options = BTreeMap::new();
-        let mut set = |key: &str, value: Option<String>| {
-            if let Some(value) = value {
-                options.insert(key.to_owned(), value);
-            }
-        };
-        set("target-file-size-bytes", self.target_file_size.clone());
-        set("zstd-level", self.zstd_level.map(|level| level.to_string()));
-        set("encodings", self.encodings.clone());
-        set("min-input-files", self.min_input_files.map(|files| files.to_string()));
-        set("verify", self.verify.clone());
-        options
+        let encodings = self.encodings.map(|profile| match profile {
+            EncodingProfile::Compatible => "compatible".to_owned(),
+            EncodingProfile::Modern => "modern".to_owned(),
+        });
+        let verify = self.verify.map(|verify| match verify {
+            Verify::Stats => "stats".to_owned(),
+            Verify::Content => "content".to_owned(),
+        });
+        let all = [
+            ("target-file-size-bytes", self.target_file_size.map(|size| size.0.to_string())),
+            ("zstd-level", self.zstd_level.map(|level| level.to_string())),
+            ("encodings", encodings),
+            ("min-input-files", self.min_input_files.map(|files| files.to_string())),
+            ("verify", verify),
+        ];
+        all.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect()
+    }
+
+    fn check(&self) -> std::result::Result<(), String> {
+        if self.target_file_size == Some(Size(0)) {
+            return Err("target-file-size is 0".to_owned());
+        }
+        if self.min_input_files == Some(0) {
+            return Err("min-input-files is 0".to_owned());
+        }
+        if self.retain_min == Some(0) || self.retain_max == Some(0) {
+            return Err("retain-min and retain-max are at least 1: a table keeps its current snapshot".to_owned());
+        }
+        if let (Some(min), Some(max)) = (self.retain_min, self.retain_max)
+            && min > max
+        {
+            return Err(format!("retain-min ({min}) is above retain-max ({max})"));
+        }
+        level(self.zstd_level)
     }
 }
 
 /// `[[table]]`: overrides for the tables that match.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TableSection {
     /// A table name or glob.
-    #[serde(rename = "match")]
     pub pattern: String,
     /// The overrides.
-    #[serde(flatten)]
     pub policy: Defaults,
 }
 
 /// `[[tier]]`: a class of storage.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Tier {
     /// Its name.
     pub name: String,
     /// Data older than this belongs here; the first tier has none.
-    pub older_than: Option<String>,
+    pub older_than: Option<Age>,
     /// Where its files go.
     pub location: Option<String>,
     /// The store's class for them.
@@ -77,25 +105,41 @@ pub struct Tier {
     /// Their ZSTD level.
     pub zstd_level: Option<i32>,
     /// Their encodings.
-    pub encodings: Option<String>,
+    pub encodings: Option<EncodingProfile>,
     /// Their size.
-    pub target_file_size: Option<String>,
+    pub target_file_size: Option<Size>,
 }
 
 /// `[[schedule]]`: what runs when.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Schedule {
     /// The operation.
     pub run: String,
-    /// When, as cron says it.
+    /// When, as cron says it: minute, hour, day, month, weekday.
     pub cron: String,
-    /// Tables or globs.
-    #[serde(default)]
+    /// Tables or globs; all of them when left out.
+    #[serde(default = "every_table")]
     pub tables: Vec<String>,
     /// How much a run may take.
     #[serde(default)]
-    pub budget: BTreeMap<String, String>,
+    pub budget: Budget,
+}
+
+/// How much a scheduled run may take.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Budget {
+    /// Wall time.
+    pub time: Option<Age>,
+    /// Bytes read and written.
+    pub bytes: Option<Size>,
+    /// Tables.
+    pub tables: Option<u64>,
+}
+
+fn every_table() -> Vec<String> {
+    vec!["*".to_owned()]
 }
 
 #[derive(Debug, Deserialize)]
@@ -106,7 +150,7 @@ struct Document {
     #[serde(default)]
     defaults: Defaults,
     #[serde(default)]
-    table: Vec<TableSection>,
+    table: Vec<Defaults>,
     #[serde(default)]
     tier: Vec<Tier>,
     #[serde(default)]
@@ -115,72 +159,123 @@ struct Document {
 
 /// Parses and checks a configuration file.
 pub(super) fn parse(text: &str, path: &Path) -> Result<Settings> {
-    let wrong = |message: String| Error::invalid(format!("{}: {message}", path.display()));
-    // The parser's own message names line and column.
-    let document: Document = toml::from_str(text).map_err(|e| {
-        wrong(e.to_string().trim_end().to_owned())
+    let wrong = |message: String| {
+        Error::invalid(format!("{}: {message}", path.display()))
             .hint("every key is described in the README; all of them may be left out")
+    };
+    // The parser's own text repeats the line, which may hold a secret: only its place and cause are said.
+    let document: Document = toml::from_str(text).map_err(|e| {
+        let before = e.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+        let line = before.matches('\n').count() + 1;
+        wrong(format!("line {line}: {}", e.message()))
     })?;
     let mut catalogs = BTreeMap::new();
     for (name, entries) in document.catalog {
         let mut section = CatalogSection::default();
         for (key, value) in entries {
-            flatten(&mut section, &key, value);
+            flatten(&mut section, &key, value).map_err(|e| wrong(format!("[catalog.{name}] {e}")))?;
         }
         catalogs.insert(name, section);
     }
-    let sizes = std::iter::once(&document.defaults)
-        .chain(document.table.iter().map(|table| &table.policy))
-        .filter_map(|policy| policy.target_file_size.as_deref())
-        .chain(document.tier.iter().filter_map(|tier| tier.target_file_size.as_deref()));
-    for size in sizes {
-        parse_bytes(size).map_err(|e| wrong(e.to_string()))?;
+    document.defaults.check().map_err(|e| wrong(format!("[defaults] {e}")))?;
+    if document.defaults.pattern.is_some() {
+        return Err(wrong("[defaults] has a match: what is for some tables only belongs into a [[table]]".to_owned()));
     }
-    for table in &document.table {
-        globset::Glob::new(&table.pattern)
-            .map_err(|e| wrong(format!("[[table]] match = {:?} is no pattern: {e}", table.pattern)))?;
-    }
-    for (index, tier) in document.tier.iter().enumerate() {
-        match (index, &tier.older_than) {
-            (0, Some(_)) => return Err(wrong(format!("the first tier, {}, has no age", tier.name))),
-            (1.., None) => return Err(wrong(format!("tier {} lacks older-than", tier.name))),
-            (_, Some(age)) => {
-                days(age).ok_or_else(|| wrong(format!("tier {}: {age:?} is not an age such as 90d", tier.name)))?;
-            }
-            (0, None) => {}
-        }
-    }
+    let tables = document.table.into_iter().map(table).collect::<std::result::Result<_, _>>().map_err(wrong)?;
+    tiers(&document.tier).map_err(wrong)?;
+    document.schedule.iter().try_for_each(schedule).map_err(wrong)?;
     Ok(Settings {
         file: Some(path.to_owned()),
         catalogs,
         defaults: document.defaults,
-        tables: document.table,
+        tables,
         tiers: document.tier,
         schedules: document.schedule,
     })
 }
 
+fn table(mut policy: Defaults) -> std::result::Result<TableSection, String> {
+    let Some(pattern) = policy.pattern.take() else {
+        return Err("a [[table]] has no match: name its tables, as in match = \"market.*\"".to_owned());
+    };
+    glob(&pattern).map_err(|e| format!("[[table]] match = {e}"))?;
+    policy.check().map_err(|e| format!("[[table]] {pattern:?}: {e}"))?;
+    Ok(TableSection { pattern, policy })
+}
+
+fn tiers(tiers: &[Tier]) -> std::result::Result<(), String> {
+    let mut names = BTreeSet::new();
+    let mut younger: Option<Age> = None;
+    for (index, tier) in tiers.iter().enumerate() {
+        let name = &tier.name;
+        if name.is_empty() || !names.insert(name) {
+            return Err(format!("[[tier]] {name:?}: every tier has a name of its own"));
+        }
+        match (index, tier.older_than) {
+            (0, Some(_)) => return Err(format!("the first tier, {name}, has no older-than: it takes what is new")),
+            (1.., None) => return Err(format!("tier {name} lacks older-than")),
+            (_, Some(age)) if younger.is_some_and(|younger| younger >= age) => {
+                return Err(format!("tier {name} is not older than the one before it: tiers go from hot to cold"));
+            }
+            (_, age) => younger = age,
+        }
+        if tier.location.as_deref() == Some("") || tier.target_file_size == Some(Size(0)) {
+            return Err(format!("tier {name}: location and target-file-size can be left out, but not be empty"));
+        }
+        level(tier.zstd_level).map_err(|e| format!("tier {name}: {e}"))?;
+    }
+    Ok(())
+}
+
+fn schedule(schedule: &Schedule) -> std::result::Result<(), String> {
+    let (run, cron) = (&schedule.run, &schedule.cron);
+    if !OPERATIONS.contains(&run.as_str()) {
+        return Err(format!("[[schedule]] run = {run:?} is not one of {}", OPERATIONS.join(", ")));
+    }
+    let looks_right = |field: &str| field.chars().all(|c| c.is_ascii_alphanumeric() || "*,-/#?".contains(c));
+    if cron.split_whitespace().count() != 5 || !cron.split_whitespace().all(looks_right) {
+        return Err(format!("[[schedule]] cron = {cron:?} has not the five fields of \"0 3 * * 0\""));
+    }
+    if schedule.tables.is_empty() {
+        return Err(format!("[[schedule]] {run}: tables is empty; leave it out for all tables"));
+    }
+    schedule.tables.iter().try_for_each(|pattern| glob(pattern)).map_err(|e| format!("[[schedule]] tables: {e}"))
+}
+
+fn glob(pattern: &str) -> std::result::Result<(), String> {
+    if pattern.is_empty() {
+        return Err("\"\" names no table".to_owned());
+    }
+    Glob::new(pattern).map(|_| ()).map_err(|e| format!("{pattern:?} is no pattern: {}", e.kind()))
+}
+
+fn level(level: Option<i32>) -> std::result::Result<(), String> {
+    match level {
+        Some(level) if !(1..=22).contains(&level) => Err(format!("zstd-level {level} is not between 1 and 22")),
+        _ => Ok(()),
+    }
+}
+
 /// Nested tables become dotted property names: `s3.endpoint` may be written with or without quotes.
-fn flatten(section: &mut CatalogSection, key: &str, value: toml::Value) {
+fn flatten(section: &mut CatalogSection, key: &str, value: toml::Value) -> std::result::Result<(), String> {
     let text = match value {
         toml::Value::Table(inner) => {
-            for (name, value) in inner {
-                flatten(section, &format!("{key}.{name}"), value);
-            }
-            return;
+            return inner.into_iter().try_for_each(|(name, value)| flatten(section, &format!("{key}.{name}"), value));
         }
         toml::Value::String(text) => text,
-        other => other.to_string(),
+        toml::Value::Integer(_) | toml::Value::Float(_) | toml::Value::Boolean(_) => value.to_string(),
+        // The value may be a secret: it is not repeated.
+        toml::Value::Datetime(_) | toml::Value::Array(_) => {
+            return Err(format!("{key} is not a text: put it in quotes"));
+        }
     };
     match key {
+        "uri" | "warehouse" if text.is_empty() => return Err(format!("{key} is empty")),
         "uri" => section.uri = Some(text),
         "warehouse" => section.warehouse = Some(text),
         _ => {
             section.props.insert(key.to_owned(), text);
         }
     }
-}
-
-fn days(text: &str) -> Option<u64> {
-    text.strip_suffix('d')?.parse().ok()
+    Ok(())
 }

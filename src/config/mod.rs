@@ -6,15 +6,17 @@ mod file;
 pub mod filter;
 mod policy;
 mod pyiceberg;
+mod units;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-pub use file::{Defaults, Schedule, TableSection, Tier};
+pub use file::{Budget, Defaults, Schedule, TableSection, Tier};
 pub use policy::{PolicyLayers, compact_policy};
+pub use units::{Age, Size};
 
 use crate::error::{Error, Result};
-use crate::model::CatalogSettings;
+use crate::model::{CatalogSettings, closest};
 
 /// The process environment as a value, so that configuration is a function of what it is given.
 #[derive(Debug, Clone, Default)]
@@ -82,7 +84,9 @@ impl Settings {
         let mut settings = match &found {
             Some(path) => {
                 let text = std::fs::read_to_string(path).map_err(|e| {
-                    Error::invalid(format!("reading the configuration {} failed", path.display())).caused_by(e)
+                    Error::invalid(format!("reading the configuration {} failed", path.display()))
+                        .hint("check --config (ICEWRIGHT_CONFIG) and the rights on the file")
+                        .caused_by(e)
                 })?;
                 file::parse(&text, path)?
             }
@@ -125,7 +129,10 @@ pub fn catalog(settings: &Settings, choice: &CatalogChoice<'_>) -> Result<Catalo
                 let hint = if settings.catalogs.is_empty() {
                     "no catalog is configured: write a URI such as sqlite:///abs/catalog.db".to_owned()
                 } else {
-                    format!("configured catalogs: {}", names())
+                    match closest(selector, settings.catalogs.keys().map(String::as_str)) {
+                        Some(close) => format!("did you mean {close}?"),
+                        None => format!("configured catalogs: {}", names()),
+                    }
                 };
                 return Err(Error::invalid(format!("there is no catalog {selector:?}")).hint(hint));
             }

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, HashMap};
 use globset::Glob;
 
 use super::{Settings, TableSection};
-use crate::error::{Error, Result};
-use crate::model::{CompactPolicy, EncodingProfile, Filter, JobOrder, TableName, Verify, parse_bytes};
+use crate::error::{Context, Error, Result};
+use crate::model::{CompactPolicy, EncodingProfile, Filter, JobOrder, TableName, Verify, closest, parse_bytes};
 
 /// Everything that may say something about a table's policy.
 #[derive(Debug)]
@@ -41,9 +41,10 @@ const KNOWN: [&str; 15] = [
     "encodings",
     "verify",
 ];
-const FIXED: [(&str, &str, &str); 3] = [
+const FIXED: [(&str, &str, &str); 4] = [
     ("use-starting-sequence-number", "true", "new files always carry the starting sequence number"),
     ("remove-dangling-deletes", "false", "delete files are not touched yet"),
+    ("delete-file-threshold", "2147483647", "files with deletes are left alone for now"),
     ("strategy", "binpack", "sorting is not supported yet"),
 ];
 
@@ -53,28 +54,45 @@ const FIXED: [(&str, &str, &str); 3] = [
 /// `InvalidInput` for an unknown option, a value that can't be read, or options that contradict each other;
 /// `Unsupported` for one of Iceberg's options that is not supported yet.
 pub fn compact_policy(layers: &PolicyLayers<'_>) -> Result<CompactPolicy> {
-    let mut options = layers.settings.defaults.options();
-    options.extend(from_properties(layers.properties));
-    if let Some(section) = most_specific(&layers.settings.tables, layers.table)? {
-        options.extend(section.policy.options());
+    let section = most_specific(&layers.settings.tables, layers.table)?;
+    let mut options: BTreeMap<String, Given> = BTreeMap::new();
+    let mut lay = |layer: BTreeMap<String, String>, from: &str| {
+        options.extend(layer.into_iter().map(|(key, value)| (key, Given { value, from: from.to_owned() })));
+    };
+    lay(layers.settings.defaults.options(), "[defaults] in the configuration");
+    lay(from_properties(layers.properties), "the table's own write properties");
+    if let Some(section) = section {
+        lay(section.policy.options(), &format!("[[table]] {:?} in the configuration", section.pattern));
     }
-    options.extend(layers.options.iter().map(|(key, value)| (key.clone(), value.clone())));
+    lay(layers.options.clone(), "");
     let mut policy = CompactPolicy { filter: layers.filter.clone(), ..CompactPolicy::default() };
     if let Some(bytes) = layers.properties.get("write.parquet.row-group-size-bytes").and_then(|t| parse_bytes(t).ok()) {
         policy.row_group_bytes = bytes.max(1);
     }
     // The others follow the target, unless they are given.
-    if let Some(text) = options.get("target-file-size-bytes") {
-        let target = size("target-file-size-bytes", text)?;
+    if let Some(given) = options.get("target-file-size-bytes") {
+        let target = given.in_context(size("target-file-size-bytes", &given.value))?;
         policy.target_file_size_bytes = target;
         policy.min_file_size_bytes = target / 4 * 3;
         policy.max_file_size_bytes = target.saturating_mul(9) / 5;
     }
-    for (key, value) in &options {
-        set(&mut policy, key, value)?;
+    for (key, given) in &options {
+        given.in_context(set(&mut policy, key, &given.value))?;
     }
     policy.validate()?;
     Ok(policy)
+}
+
+/// A value, and where it comes from; empty for the command line and the environment.
+struct Given {
+    value: String,
+    from: String,
+}
+
+impl Given {
+    fn in_context<T>(&self, result: Result<T>) -> Result<T> {
+        if self.from.is_empty() { result } else { result.while_doing(|| format!("following {}", self.from)) }
+    }
 }
 
 fn set(policy: &mut CompactPolicy, key: &str, value: &str) -> Result<()> {
@@ -131,14 +149,13 @@ fn unknown(key: &str, value: &str) -> Result<()> {
             Err(Error::unsupported(format!("option {key}={value} is not supported")).hint((*why).to_owned()))
         };
     }
-    if ["delete-file-threshold", "delete-ratio-threshold", "output-spec-id"].contains(&key) {
+    if ["delete-ratio-threshold", "output-spec-id"].contains(&key) {
         return Err(Error::unsupported(format!("option {key} is not supported yet"))
             .hint("files with deletes and files of older partition specs are left alone for now"));
     }
-    let words = |text: &str| text.split(['-', '.']).map(str::to_owned).collect::<Vec<_>>();
-    let asked = words(key);
-    let close = KNOWN.iter().max_by_key(|known| words(known).iter().filter(|word| asked.contains(word)).count());
-    let hint = close.map_or_else(String::new, |close| format!("did you mean {close}?"));
+    let all = KNOWN.iter().copied().chain(FIXED.iter().map(|(name, ..)| *name));
+    let hint = closest(key, all)
+        .map_or_else(|| format!("the options are {}", KNOWN.join(", ")), |close| format!("did you mean {close}?"));
     Err(Error::invalid(format!("there is no option {key:?}")).hint(hint))
 }
 
@@ -193,7 +210,7 @@ fn number(key: &str, value: &str) -> Result<u64> {
 }
 
 fn truth(key: &str, value: &str) -> Result<bool> {
-    match value {
+    match value.trim().to_ascii_lowercase().as_str() {
         "true" => Ok(true),
         "false" => Ok(false),
         _ => Err(wrong(key, value, "true or false")),

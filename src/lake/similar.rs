@@ -1,7 +1,7 @@
 //! "Did you mean": names close to one that is not there.
 
 use crate::error::Error;
-use crate::model::TableName;
+use crate::model::{TableName, edit_distance};
 
 /// The error for a table that is not in its catalog, with the closest names as a hint.
 pub(super) fn unknown_table(name: &TableName, known: &[TableName], catalog: &str) -> Error {
@@ -9,7 +9,7 @@ pub(super) fn unknown_table(name: &TableName, known: &[TableName], catalog: &str
     let mut close: Vec<(usize, String)> = known
         .iter()
         .map(|other| other.to_string())
-        .map(|other| (distance(&wanted, &other), other))
+        .map(|other| (edit_distance(&wanted, &other), other))
         .filter(|(distance, other)| *distance <= 3 || other.ends_with(&format!(".{}", name.table)))
         .collect();
     close.sort();
@@ -21,22 +21,6 @@ pub(super) fn unknown_table(name: &TableName, known: &[TableName], catalog: &str
     Error::invalid(format!("there is no table {name} in {catalog}")).hint(hint)
 }
 
-/// Levenshtein distance.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(x != *y);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.len()]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -46,6 +30,5 @@ mod tests {
         let known = [TableName::new(["db"], "events"), TableName::new(["db"], "trades")];
         let error = unknown_table(&TableName::new(["db"], "evnts"), &known, "lake");
         assert_eq!(error.hint_text(), Some("did you mean db.events?"));
-        assert_eq!(distance("kitten", "sitting"), 3);
     }
 }

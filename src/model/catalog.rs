@@ -31,11 +31,14 @@ impl CatalogSettings {
     /// The URI without user, password and query, for messages.
     pub fn public_uri(&self) -> String {
         let Some((scheme, rest)) = self.uri.split_once("://") else {
-            return self.uri.clone();
+            // Not a URI as it should be, but it may still hold a password.
+            return self.uri.rsplit_once('@').map_or_else(|| self.uri.clone(), |(_, place)| format!("…@{place}"));
         };
         let rest = rest.split('?').next().unwrap_or_default();
-        let (authority, path) = rest.split_once('/').map_or((rest, None), |(a, p)| (a, Some(p)));
-        let host = authority.rsplit('@').next().unwrap_or_default();
+        // In Azure's locations an @ follows the container; elsewhere it ends user and password, whatever they contain.
+        let is_container = ["abfs", "abfss", "wasb", "wasbs"].contains(&scheme);
+        let rest = if is_container { rest } else { rest.rsplit_once('@').map_or(rest, |(_, place)| place) };
+        let (host, path) = rest.split_once('/').map_or((rest, None), |(host, path)| (host, Some(path)));
         path.map_or_else(|| format!("{scheme}://{host}"), |path| format!("{scheme}://{host}/{path}"))
     }
 }
@@ -55,5 +58,9 @@ mod tests {
         let text = format!("{settings:?}");
         assert!(!text.contains("hidden"), "{text}");
         assert_eq!(settings.public_uri(), "postgresql://db:5432/cat");
+        let public = |uri: &str| CatalogSettings { uri: uri.into(), ..settings.clone() }.public_uri();
+        assert_eq!(public("postgresql://me:hid/den@db/cat"), "postgresql://db/cat");
+        assert_eq!(public("postgresql:/me:hidden@db/cat"), "…@db/cat");
+        assert_eq!(public("abfss://box@account.host/x"), "abfss://box@account.host/x");
     }
 }

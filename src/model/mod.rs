@@ -14,6 +14,7 @@ mod plan;
 mod policy;
 mod reason;
 mod report;
+mod similar;
 mod state;
 
 pub use bytes::{GIB, KIB, MIB, human_bytes, parse_bytes};
@@ -29,6 +30,7 @@ pub use plan::{
 pub use policy::{CompactPolicy, EncodingProfile, JobOrder, PartialProgress, Verify};
 pub use reason::{PickReason, RouteReason, SkipReason, TaskReason};
 pub use report::{ErrorReport, REPORT_VERSION, Report, Status, TableReport};
+pub use similar::{closest, edit_distance};
 pub use state::{
     DataFile, DeleteContent, DeleteFile, FieldBounds, FileFormat, ManifestInfo, Partition, PartitionId, TableState,
 };

@@ -42,8 +42,9 @@ case "${1:-}" in
   serve)
     fetch
     mkdir -p "$3"
-    export CATALOG_REST_PORT=$2 CATALOG_WAREHOUSE="file://$3/warehouse" CATALOG_URI="jdbc:sqlite:$3/rest.db"
-    export CATALOG_CATALOG__IMPL=org.apache.iceberg.jdbc.JdbcCatalog CATALOG_JDBC_USER=user CATALOG_JDBC_PASSWORD=password
+    export CATALOG_REST_PORT=$2 CATALOG_WAREHOUSE="file://$3/warehouse" CATALOG_URI="jdbc:sqlite:$3/rest.db?busy_timeout=20000"
+    # Two connections to SQLite get into each other's way: a busy one answers 500 from then on.
+    export CATALOG_CLIENTS=1 CATALOG_CATALOG__IMPL=org.apache.iceberg.jdbc.JdbcCatalog CATALOG_JDBC_USER=user CATALOG_JDBC_PASSWORD=password
     exec java -Xmx256m -cp "$lib/*" org.apache.iceberg.rest.RESTCatalogServer
     ;;
   *) sed -n '2,8p' "$0" >&2; exit 2 ;;

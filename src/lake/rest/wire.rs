@@ -2,24 +2,24 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use crate::error::{Error, Result};
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Config {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_empty")]
     pub(super) defaults: BTreeMap<String, String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_empty")]
     pub(super) overrides: BTreeMap<String, String>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) struct Namespaces {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_empty")]
     pub(super) namespaces: Vec<Vec<String>>,
     pub(super) next_page_token: Option<String>,
 }
@@ -33,7 +33,7 @@ pub(super) struct Identifier {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) struct Tables {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_empty")]
     pub(super) identifiers: Vec<Identifier>,
     pub(super) next_page_token: Option<String>,
 }
@@ -41,7 +41,7 @@ pub(super) struct Tables {
 #[derive(Debug, Deserialize)]
 pub(super) struct StorageCredential {
     pub(super) prefix: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_empty")]
     pub(super) config: BTreeMap<String, String>,
 }
 
@@ -51,9 +51,9 @@ pub(super) struct LoadTable {
     pub(super) metadata_location: Option<String>,
     /// Kept as it is (I12).
     pub(super) metadata: Value,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_empty")]
     pub(super) config: BTreeMap<String, String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_empty")]
     pub(super) storage_credentials: Vec<StorageCredential>,
 }
 
@@ -61,6 +61,11 @@ pub(super) struct LoadTable {
 pub(super) struct Token {
     pub(super) access_token: String,
     pub(super) expires_in: Option<u64>,
+}
+
+/// Some servers send `null` where there is nothing to say.
+fn or_empty<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(from: D) -> std::result::Result<T, D::Error> {
+    Ok(Option::<T>::deserialize(from)?.unwrap_or_default())
 }
 
 /// An answer in the form that was expected.
