@@ -53,6 +53,8 @@ impl Maintenance {
             let Planned { loaded, state, plan } = self.plan_compaction(name, policy_for).await?;
             if round == 1 {
                 describe_before(report, &state);
+            } else {
+                describe_after(report, &state);
             }
             if plan.is_empty() {
                 return Ok(());
@@ -87,6 +89,15 @@ pub(super) fn describe_before(report: &mut TableReport, state: &TableState) {
     report.snapshots_after = Some(snapshots);
     report.sizes_before = state.files.iter().map(|file| file.size).collect();
     report.sizes_after.clone_from(&report.sizes_before);
+}
+
+/// Fills in how the table is now, where others have been at work meanwhile.
+fn describe_after(report: &mut TableReport, state: &TableState) {
+    report.files_after = Some(state.files.len() as u64);
+    report.delete_files_after = Some(state.deletes.len() as u64);
+    report.bytes_after = Some(state.data_bytes());
+    report.snapshots_after = Some(state.metadata.snapshots().len() as u64);
+    report.sizes_after = state.files.iter().map(|file| file.size).collect();
 }
 
 /// Adds what every report ends with.

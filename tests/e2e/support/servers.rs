@@ -36,16 +36,20 @@ fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-fn wait_for(port: u16, child: &mut Child, what: &str) {
-    let end = Instant::now() + Duration::from_secs(60);
-    while Instant::now() < end {
-        if TcpStream::connect(("127.0.0.1", port)).is_ok() {
-            return;
+impl Server {
+    /// Owns a process and waits until it listens; one that never does is ended with the failing test.
+    fn start(child: Child, port: u16, dir: tempfile::TempDir, what: &str) -> Self {
+        let mut server = Self { child, port, _dir: dir };
+        let end = Instant::now() + Duration::from_secs(60);
+        while Instant::now() < end {
+            if TcpStream::connect(("127.0.0.1", port)).is_ok() {
+                return server;
+            }
+            assert!(server.child.try_wait().unwrap().is_none(), "{what} ended at once");
+            std::thread::sleep(Duration::from_millis(100));
         }
-        assert!(child.try_wait().unwrap().is_none(), "{what} ended at once");
-        std::thread::sleep(Duration::from_millis(100));
+        panic!("{what} does not listen on port {port}");
     }
-    panic!("{what} does not listen on port {port}");
 }
 
 /// PostgreSQL from Debian's package, as user `postgres` when we are root (it refuses to run as root).
@@ -77,16 +81,17 @@ pub(crate) fn postgres() -> Option<Server> {
         .unwrap();
     assert!(made.success(), "initdb failed");
     let port = free_port();
-    let mut child = as_postgres(bin.join("postgres"))
+    let child = as_postgres(bin.join("postgres"))
         .arg("-D")
         .arg(&data)
         .args(["-p", &port.to_string(), "-c", "listen_addresses=127.0.0.1", "-c", "fsync=off", "-c"])
         .arg(format!("unix_socket_directories={}", dir.path().display()))
         .spawn()
         .unwrap();
-    wait_for(port, &mut child, "PostgreSQL");
+    let server = Server::start(child, port, dir, "PostgreSQL");
+    // It listens a moment before it lets anybody in.
     std::thread::sleep(Duration::from_millis(500));
-    Some(Server { child, port, _dir: dir })
+    Some(server)
 }
 
 /// moto's S3 server, with a bucket called `lake`.
@@ -96,17 +101,17 @@ pub(crate) fn s3() -> Option<Server> {
         return None;
     }
     let port = free_port();
-    let mut child = Command::new(program)
+    let child = Command::new(program)
         .args(["-H", "127.0.0.1", "-p", &port.to_string()])
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    wait_for(port, &mut child, "moto");
+    let server = Server::start(child, port, tempfile::tempdir().unwrap(), "moto");
     let answer = http(port, "PUT /lake HTTP/1.1");
     assert!(answer.contains(" 200 "), "{answer}");
-    Some(Server { child, port, _dir: tempfile::tempdir().unwrap() })
+    Some(server)
 }
 
 /// Iceberg's reference REST catalog, with its warehouse in `folder`.
@@ -116,7 +121,7 @@ pub(crate) fn rest(folder: &Path) -> Option<Server> {
     }
     let port = free_port();
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/servers/rest-fixture.sh");
-    let mut child = Command::new(script)
+    let child = Command::new(script)
         .args(["serve", &port.to_string()])
         .arg(folder)
         .env("ICEWRIGHT_CACHE", cache())
@@ -125,8 +130,7 @@ pub(crate) fn rest(folder: &Path) -> Option<Server> {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    wait_for(port, &mut child, "the REST catalog");
-    Some(Server { child, port, _dir: tempfile::tempdir().unwrap() })
+    Some(Server::start(child, port, tempfile::tempdir().unwrap(), "the REST catalog"))
 }
 
 /// One bare HTTP request.
