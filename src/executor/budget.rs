@@ -31,8 +31,14 @@ impl Budget {
     }
 
     /// Waits for one task's share and says how many compressed bytes its row groups may have. A small budget makes row
-    /// groups smaller before it makes a task impossible.
-    pub(crate) async fn acquire(&self, policy: &CompactPolicy, workers: usize) -> Result<(SemaphorePermit<'_>, u64)> {
+    /// groups smaller before it makes a task impossible. `expected` is what a row group of the task will hold: groups of
+    /// narrow rows leave room for others beside them.
+    pub(crate) async fn acquire(
+        &self,
+        policy: &CompactPolicy,
+        workers: usize,
+        expected: u64,
+    ) -> Result<(SemaphorePermit<'_>, u64)> {
         let available = u64::from(self.units) * MIB;
         let buffers = PER_WORKER * workers as u64;
         let for_groups = available.saturating_sub(buffers) / COPIES;
@@ -45,7 +51,8 @@ impl Budget {
         }
         // Two tasks side by side keep all processors busy while one of them writes.
         let row_group = policy.row_group_bytes.min(for_groups / 2).max(SMALLEST_ROW_GROUP);
-        let wanted = u32::try_from((row_group * COPIES + buffers) / MIB + 1).unwrap_or(u32::MAX).min(self.units);
+        let held = row_group.min(expected.max(SMALLEST_ROW_GROUP));
+        let wanted = u32::try_from((held * COPIES + buffers) / MIB + 1).unwrap_or(u32::MAX).min(self.units);
         let permit = self
             .permits
             .acquire_many(wanted)
@@ -62,10 +69,12 @@ mod tests {
     #[tokio::test]
     async fn should_shrink_row_groups_before_it_refuses() {
         let policy = CompactPolicy::default();
-        let (_permit, large) = Budget::new(2048 * MIB).acquire(&policy, 2).await.map(|(p, n)| (drop(p), n)).unwrap();
-        let (_permit, small) = Budget::new(128 * MIB).acquire(&policy, 2).await.map(|(p, n)| (drop(p), n)).unwrap();
+        let (_permit, large) =
+            Budget::new(2048 * MIB).acquire(&policy, 2, u64::MAX).await.map(|(p, n)| (drop(p), n)).unwrap();
+        let (_permit, small) =
+            Budget::new(128 * MIB).acquire(&policy, 2, u64::MAX).await.map(|(p, n)| (drop(p), n)).unwrap();
         assert_eq!(large, policy.row_group_bytes);
         assert!(small < large && small >= SMALLEST_ROW_GROUP, "{small}");
-        assert!(Budget::new(50 * MIB).acquire(&policy, 2).await.is_err());
+        assert!(Budget::new(50 * MIB).acquire(&policy, 2, 0).await.is_err());
     }
 }

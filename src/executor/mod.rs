@@ -93,7 +93,8 @@ impl Executor {
     pub async fn rewrite(&self, task: &RewriteTask, table: &TableContext, policy: &CompactPolicy) -> Result<Outcome> {
         let start = Instant::now();
         let what = || format!("rewriting group {} ({}) of {}", task.id, shown(&task.partition), table.table);
-        let (_permit, row_group_bytes) = self.budget.acquire(policy, self.settings.workers).await?;
+        let expected = row_group_bytes(task, policy);
+        let (_permit, row_group_bytes) = self.budget.acquire(policy, self.settings.workers, expected).await?;
         let sources = source::open_all(&self.store, &task.inputs).await.while_doing(what)?;
         let job = Job {
             task: task.clone(),
@@ -124,6 +125,13 @@ impl Executor {
             seconds: start.elapsed().as_secs_f64(),
         })
     }
+}
+
+/// The input bytes of a full row group of this task.
+fn row_group_bytes(task: &RewriteTask, policy: &CompactPolicy) -> u64 {
+    let (bytes, rows) = task.inputs.iter().fold((0u64, 0u64), |(b, r), input| (b + input.size, r + input.records));
+    let full = u128::from(bytes) * u128::from(policy.row_group_rows.min(rows)) / u128::from(rows.max(1));
+    u64::try_from(full).unwrap_or(u64::MAX)
 }
 
 fn shown(partition: &str) -> &str {
