@@ -84,7 +84,7 @@ pub(super) fn text(made: &[Made]) -> String {
     let row = |made: &Made| {
         vec![made.table.to_string(), made.files.to_string(), made.rows.to_string(), human_bytes(made.bytes)]
     };
-    render::table(&["table", "files", "rows", "bytes"], made.iter().map(row).collect())
+    render::table(&["table", ">files", ">rows", ">bytes"], made.iter().map(row).collect())
 }
 
 fn spec(args: &FixtureArgs) -> Result<TableSpec> {

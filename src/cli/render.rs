@@ -20,15 +20,17 @@ const CLASSES: [(u64, &str); 8] = [
 /// The width of the longest bar.
 const BAR: u64 = 32;
 
-/// A table with a header; every column but the first is aligned to the right.
+/// A table with a header. Columns whose header begins with `>` hold figures and are aligned to the right.
 pub(super) fn table(header: &[&str], rows: Vec<Vec<String>>) -> String {
     let mut table = Table::new();
-    table.load_preset(UTF8_HORIZONTAL_ONLY).set_header(header.to_vec());
+    table.load_preset(UTF8_HORIZONTAL_ONLY).set_header(header.iter().map(|name| name.trim_start_matches('>')));
     for row in rows {
         table.add_row(row);
     }
-    for column in table.column_iter_mut().skip(1) {
-        column.set_cell_alignment(CellAlignment::Right);
+    for (column, name) in table.column_iter_mut().zip(header) {
+        if name.starts_with('>') {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
     }
     table.to_string()
 }
@@ -56,7 +58,7 @@ pub(super) fn reports(tables: &[TableReport]) -> String {
             ]
         })
         .collect();
-    table(&["table", "status", "files", "bytes", "read", "written", "time"], rows)
+    table(&["table", "status", ">files", ">bytes", ">read", ">written", ">time"], rows)
 }
 
 fn status(status: Status) -> &'static str {
@@ -86,7 +88,7 @@ pub(super) fn plan(plan: &Plan, every_file: bool) -> String {
             human_bytes(totals.output_bytes),
         ));
         text.push_str(&table(
-            &["group", "why", "in", "out", "how", "time", "memory"],
+            &["group", "why", ">in", ">out", "how", ">time", ">memory"],
             plan.rewrites().map(group).collect(),
         ));
         text.push('\n');

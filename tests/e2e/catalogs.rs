@@ -115,6 +115,16 @@ fn should_compact_s3() {
     }
     lake.make(&["--kind", "years"]);
     compacts(&lake, &["--no-duckdb"]);
+    // Filesystem tables on the same store: the swap is a conditional put.
+    let mut warehouse = vec!["--catalog", "s3://lake/plain"];
+    for prop in &storage {
+        warehouse.extend(["--prop", prop]);
+    }
+    let run = |args: &[&str]| crate::support::icewright(&[args, &warehouse[..]].concat());
+    run(&["fixture", "--files", "8", "--rows", "20", "--years", "2025", "--commits", "4"]).exits(0);
+    let report = run(&["compact", "--all", "--verify", "content", "--json"]).exits(0).report();
+    assert_eq!((report["files_after"].as_u64(), report["rows"].as_u64()), (Some(1), Some(160)), "{report}");
+    assert_eq!(run(&["compact", "--all", "--json"]).exits(0).report()["status"], "nothing-to-do");
     let doctor = lake.run(&["doctor", "--json"]).exits(0).json();
     assert!(doctor["checks"].as_array().unwrap().iter().all(|check| check["verdict"] == "good"), "{doctor}");
 }

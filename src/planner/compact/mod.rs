@@ -39,7 +39,7 @@ pub fn footers_wanted(state: &TableState, policy: &CompactPolicy) -> Result<Vec<
             let file = &state.files[index];
             let outside = eligible::size_reason(file, policy).is_some() || policy.rewrite_all;
             let made_by_us = file.snapshot_id.is_some_and(|id| ours.contains(&id));
-            if outside && (!lonely || file.size > policy.max_file_size_bytes) {
+            if outside && (policy.rewrite_all || !lonely || file.size > policy.max_file_size_bytes) {
                 wanted.push(file.path.clone());
             } else if !outside && !made_by_us && probes < MOST_CODEC_PROBES {
                 probes += 1;
