@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::fixture::demo_tables;
 use crate::lake::{Ambient, connect_or_create};
 use crate::maintenance::Maintenance;
-use crate::model::{TableName, human_bytes};
+use crate::model::{SizeClass, TableName, human_bytes};
 use crate::telemetry::Progress;
 
 /// Makes a lake, shows its health, compacts it, shows before and after.
@@ -62,9 +62,9 @@ pub(super) async fn run(global: &Global, args: &DemoArgs) -> Result<u8> {
     }
     for report in &reports {
         output::talk(&format!("\n{} before", report.table));
-        output::talk(&render::histogram(&report.sizes_before));
+        output::talk(&render::histogram(&SizeClass::sort(report.sizes_before.iter().copied())));
         output::talk(&format!("{} after", report.table));
-        output::talk(&render::histogram(&report.sizes_after));
+        output::talk(&render::histogram(&SizeClass::sort(report.sizes_after.iter().copied())));
     }
     let sum = |pick: fn(&crate::model::TableReport) -> Option<u64>| reports.iter().filter_map(pick).sum::<u64>();
     output::talk(&format!(

@@ -84,9 +84,7 @@ pub(super) fn text(table: &TableName, health: &Health) -> String {
         health.manifests,
         human_bytes(health.manifest_bytes)
     ));
-    let classes: Vec<(&str, u64, u64)> =
-        health.sizes.iter().map(|class| (class.name.as_str(), class.files, class.bytes)).collect();
-    lines.push(render::histogram_of(&classes).trim_end().to_owned());
+    lines.push(render::histogram(&health.sizes).trim_end().to_owned());
     for partition in &health.worst_partitions {
         let name = if partition.partition.is_empty() { "(all)" } else { &partition.partition };
         let (small, files) = (partition.small_files, partition.files);

@@ -3,19 +3,7 @@
 use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
 use comfy_table::{CellAlignment, Table};
 
-use crate::model::{MIB, Plan, RewriteTask, Route, SkipReason, Status, TableReport, human_bytes};
-
-/// Upper edges of the size classes in a histogram, in bytes, with their names.
-const CLASSES: [(u64, &str); 8] = [
-    (MIB, "< 1 MiB"),
-    (8 * MIB, "1–8 MiB"),
-    (32 * MIB, "8–32 MiB"),
-    (128 * MIB, "32–128 MiB"),
-    (256 * MIB, "128–256 MiB"),
-    (512 * MIB + 1, "256–512 MiB"),
-    (1024 * MIB, "512–1024 MiB"),
-    (u64::MAX, "≥ 1 GiB"),
-];
+use crate::model::{Plan, RewriteTask, Route, SizeClass, SkipReason, Status, TableReport, human_bytes};
 
 /// The width of the longest bar.
 const BAR: u64 = 32;
@@ -157,26 +145,15 @@ fn files(plan: &Plan) -> String {
 }
 
 /// File sizes as a histogram; empty classes at both ends are left out.
-pub(super) fn histogram(sizes: &[u64]) -> String {
-    let mut counts = [(0u64, 0u64); CLASSES.len()];
-    for size in sizes {
-        let class = CLASSES.iter().position(|(edge, _)| size < edge).unwrap_or(CLASSES.len() - 1);
-        counts[class].0 += 1;
-        counts[class].1 += size;
-    }
-    histogram_of(&CLASSES.iter().zip(counts).map(|((_, name), (n, bytes))| (*name, n, bytes)).collect::<Vec<_>>())
-}
-
-/// A histogram from classes: name, files, bytes.
-pub(super) fn histogram_of(classes: &[(&str, u64, u64)]) -> String {
-    let most = classes.iter().map(|(_, files, _)| *files).max().unwrap_or(0).max(1);
-    let used = |class: &(&str, u64, u64)| class.1 > 0;
+pub(super) fn histogram(classes: &[SizeClass]) -> String {
+    let most = classes.iter().map(|class| class.files).max().unwrap_or(0).max(1);
+    let used = |class: &SizeClass| class.files > 0;
     let (Some(first), Some(last)) = (classes.iter().position(used), classes.iter().rposition(used)) else {
         return "  no files\n".to_owned();
     };
     classes[first..=last]
         .iter()
-        .map(|(name, files, bytes)| {
+        .map(|SizeClass { name, files, bytes }| {
             let bar = "█".repeat(usize::try_from((files * BAR).div_ceil(most)).unwrap_or(0));
             let bytes = if *files == 0 { String::new() } else { format!(" ({})", human_bytes(*bytes)) };
             format!("  {name:>13} │{bar} {files}{bytes}\n")
@@ -187,14 +164,15 @@ pub(super) fn histogram_of(classes: &[(&str, u64, u64)]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::MIB;
 
     #[test]
     fn should_draw_sizes_without_empty_ends() {
-        let picture = histogram(&[100, 200, 300 * MIB, 512 * MIB]);
+        let picture = histogram(&SizeClass::sort([100, 200, 300 * MIB, 512 * MIB].into_iter()));
         let lines: Vec<&str> = picture.lines().collect();
         assert_eq!(lines.len(), 6, "{picture}");
         assert!(lines[0].ends_with("████████████████████████████████ 2 (300 B)"), "{picture}");
         assert!(lines[5].ends_with(" 2 (812 MiB)"), "{picture}");
-        assert_eq!(histogram(&[]), "  no files\n");
+        assert_eq!(histogram(&SizeClass::sort(std::iter::empty())), "  no files\n");
     }
 }

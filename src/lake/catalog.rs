@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use iceberg::spec::TableMetadata;
 use iceberg::{TableRequirement, TableUpdate};
 
-use super::Store;
-use crate::error::Result;
+use super::{Store, metadata};
+use crate::error::{Context, Result};
 use crate::model::TableName;
 
 /// A table as its catalog has it at one moment.
@@ -24,6 +24,25 @@ pub struct LoadedTable {
     pub metadata: Arc<TableMetadata>,
     /// Where its files are (with storage credentials that the catalog may have lent for this table).
     pub store: Arc<Store>,
+}
+
+impl LoadedTable {
+    /// Reads a table from the metadata file that a catalog points at.
+    ///
+    /// # Errors
+    /// `Corrupt` when the file is missing or no table metadata, `Unavailable` when the store does not answer.
+    pub async fn read(store: &Arc<Store>, name: &TableName, location: String) -> Result<Self> {
+        let what = || format!("loading table {name}");
+        let bytes = store.read(&location).await.while_doing(what)?;
+        let (document, metadata) = metadata::parse(&location, &bytes).while_doing(what)?;
+        Ok(Self {
+            name: name.clone(),
+            metadata_location: location,
+            document: Arc::new(document),
+            metadata: Arc::new(metadata),
+            store: store.clone(),
+        })
+    }
 }
 
 /// A change of a table's metadata: what must still hold, and what to do.

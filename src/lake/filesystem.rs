@@ -69,19 +69,6 @@ impl FilesystemCatalog {
         Ok(files.into_iter().max_by(|a, b| (metadata::version(a), a).cmp(&(metadata::version(b), b))))
     }
 
-    async fn loaded(&self, name: &TableName, location: String) -> Result<LoadedTable> {
-        let bytes = self.store.read(&location).await.map_err(|e| e.while_doing(format!("loading table {name}")))?;
-        let (document, metadata) =
-            metadata::parse(&location, &bytes).map_err(|e| e.while_doing(format!("loading table {name}")))?;
-        Ok(LoadedTable {
-            name: name.clone(),
-            metadata_location: location,
-            document: Arc::new(document),
-            metadata: Arc::new(metadata),
-            store: self.store.clone(),
-        })
-    }
-
     async fn hint(&self, folder: &str, version: u64) {
         let location = format!("{folder}/version-hint.text");
         if let Err(error) = self.store.write(&location, Bytes::from(version.to_string())).await {
@@ -121,7 +108,7 @@ impl Catalog for FilesystemCatalog {
 
     async fn load_table(&self, name: &TableName) -> Result<LoadedTable> {
         match self.newest(name).await? {
-            Some(location) => self.loaded(name, location).await,
+            Some(location) => LoadedTable::read(&self.store, name, location).await,
             None => Err(similar::unknown_table(name, &self.list_tables().await.unwrap_or_default(), &self.root)),
         }
     }
@@ -136,7 +123,7 @@ impl Catalog for FilesystemCatalog {
                 .hint("choose another name, or another folder"));
         }
         self.hint(&folder, 1).await;
-        self.loaded(name, location).await
+        LoadedTable::read(&self.store, name, location).await
     }
 
     async fn commit(&self, base: &LoadedTable, change: &TableChange) -> Result<Swap> {

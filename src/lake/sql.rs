@@ -110,19 +110,6 @@ impl SqlCatalog {
         .await?;
         Ok(done.rows_affected())
     }
-
-    async fn loaded(&self, name: &TableName, location: String) -> Result<LoadedTable> {
-        let bytes = self.store.read(&location).await.map_err(|e| e.while_doing(format!("loading table {name}")))?;
-        let (document, metadata) =
-            metadata::parse(&location, &bytes).map_err(|e| e.while_doing(format!("loading table {name}")))?;
-        Ok(LoadedTable {
-            name: name.clone(),
-            metadata_location: location,
-            document: Arc::new(document),
-            metadata: Arc::new(metadata),
-            store: self.store.clone(),
-        })
-    }
 }
 
 #[async_trait]
@@ -147,7 +134,7 @@ impl Catalog for SqlCatalog {
 
     async fn load_table(&self, name: &TableName) -> Result<LoadedTable> {
         match self.pointer(name).await? {
-            Some(location) => self.loaded(name, location).await,
+            Some(location) => LoadedTable::read(&self.store, name, location).await,
             None => Err(similar::unknown_table(name, &self.list_tables().await.unwrap_or_default(), &self.shown)),
         }
     }
@@ -187,7 +174,7 @@ impl Catalog for SqlCatalog {
             .execute(&self.pool)
             .await
             .map_err(|e| broken(&self.shown, e))?;
-        self.loaded(name, location).await
+        LoadedTable::read(&self.store, name, location).await
     }
 
     async fn commit(&self, base: &LoadedTable, change: &TableChange) -> Result<Swap> {

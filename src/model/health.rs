@@ -2,8 +2,19 @@
 
 use serde::Serialize;
 
-use super::SkipReason;
+use super::{MIB, SkipReason};
 
+/// Upper edges of the size classes, in bytes.
+const CLASSES: [(u64, &str); 8] = [
+    (MIB, "< 1 MiB"),
+    (8 * MIB, "1–8 MiB"),
+    (32 * MIB, "8–32 MiB"),
+    (128 * MIB, "32–128 MiB"),
+    (256 * MIB, "128–256 MiB"),
+    (512 * MIB + 1, "256–512 MiB"),
+    (1024 * MIB, "512–1024 MiB"),
+    (u64::MAX, "≥ 1 GiB"),
+];
 /// One class of a histogram of file sizes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct SizeClass {
@@ -13,6 +24,20 @@ pub struct SizeClass {
     pub files: u64,
     /// Their bytes.
     pub bytes: u64,
+}
+
+impl SizeClass {
+    /// Sorts file sizes into classes; empty classes are there too.
+    pub fn sort(sizes: impl Iterator<Item = u64>) -> Vec<Self> {
+        let mut classes: Vec<Self> =
+            CLASSES.iter().map(|(_, name)| Self { name: (*name).to_owned(), files: 0, bytes: 0 }).collect();
+        for size in sizes {
+            let class = CLASSES.iter().position(|(edge, _)| size < *edge).unwrap_or(CLASSES.len() - 1);
+            classes[class].files += 1;
+            classes[class].bytes += size;
+        }
+        classes
+    }
 }
 
 /// One partition.

@@ -7,17 +7,6 @@ use crate::model::{
     SkipReason, TableState, human_bytes,
 };
 
-/// Upper edges of the size classes, in bytes.
-const CLASSES: [(u64, &str); 8] = [
-    (MIB, "< 1 MiB"),
-    (8 * MIB, "1–8 MiB"),
-    (32 * MIB, "8–32 MiB"),
-    (128 * MIB, "32–128 MiB"),
-    (256 * MIB, "128–256 MiB"),
-    (512 * MIB + 1, "256–512 MiB"),
-    (1024 * MIB, "512–1024 MiB"),
-    (u64::MAX, "≥ 1 GiB"),
-];
 /// How many partitions are named.
 const WORST: usize = 10;
 /// Snapshots above this number are due for expiry (`retain-max`).
@@ -45,7 +34,7 @@ pub fn health(state: &TableState, policy: &CompactPolicy, plan: Result<&Plan, &s
         small_files: state.files.iter().filter(|file| is_small(file.size)).count() as u64,
         rows: state.data_rows(),
         bytes: state.data_bytes(),
-        sizes: size_classes(state.files.iter().map(|file| file.size)),
+        sizes: SizeClass::sort(state.files.iter().map(|file| file.size)),
         partitions: partitions(state, policy).len() as u64,
         worst_partitions: worst(state, policy),
         position_delete_files: position,
@@ -61,18 +50,6 @@ pub fn health(state: &TableState, policy: &CompactPolicy, plan: Result<&Plan, &s
         due: due(state, plan, oldest.map(|oldest| now_ms - oldest)),
         left_alone,
     }
-}
-
-/// File sizes by class.
-pub(super) fn size_classes(sizes: impl Iterator<Item = u64>) -> Vec<SizeClass> {
-    let mut classes: Vec<SizeClass> =
-        CLASSES.iter().map(|(_, name)| SizeClass { name: (*name).to_owned(), files: 0, bytes: 0 }).collect();
-    for size in sizes {
-        let class = CLASSES.iter().position(|(edge, _)| size < *edge).unwrap_or(CLASSES.len() - 1);
-        classes[class].files += 1;
-        classes[class].bytes += size;
-    }
-    classes
 }
 
 fn partitions(state: &TableState, policy: &CompactPolicy) -> BTreeMap<PartitionId, PartitionHealth> {
