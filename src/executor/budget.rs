@@ -6,14 +6,26 @@ use crate::error::{Error, Result};
 use crate::model::{CompactPolicy, MIB};
 
 /// What the process needs besides row groups: runtime, catalog client, manifests, footers.
-const OVERHEAD: u64 = 48 * MIB;
+const OVERHEAD: u64 = 64 * MIB;
 /// A row group in flight costs about this many times its compressed bytes: the encoded output, the inputs of the same
 /// rows, and those of the next rows when they come over the network.
 const COPIES: u64 = 3;
-/// Decode and encode buffers of one worker: batches, pages, a dictionary, a ZSTD context.
-const PER_WORKER: u64 = 12 * MIB;
-/// A row group below this makes no sensible file.
-const SMALLEST_ROW_GROUP: u64 = MIB;
+/// Decode and encode buffers of one worker: batches, pages, a dictionary, ZSTD contexts, and what the allocator keeps of
+/// them between row groups (measured: a second worker adds some 100 MB at ZSTD level 3 before row groups are counted).
+const PER_WORKER: u64 = 56 * MIB;
+/// A row group below this makes no sensible file: fewer workers are better then.
+const SMALLEST_ROW_GROUP: u64 = 8 * MIB;
+
+/// What one task may use.
+#[derive(Debug)]
+pub(crate) struct Share<'a> {
+    /// Holds the memory until the task is done.
+    _permit: SemaphorePermit<'a>,
+    /// The most compressed bytes of a row group.
+    pub(crate) row_group_bytes: u64,
+    /// Threads.
+    pub(crate) workers: usize,
+}
 
 /// Shares memory between tasks.
 #[derive(Debug)]
@@ -30,35 +42,29 @@ impl Budget {
         Self { total: memory, units, permits: Semaphore::new(units as usize) }
     }
 
-    /// Waits for one task's share and says how many compressed bytes its row groups may have. A small budget makes row
-    /// groups smaller before it makes a task impossible. `expected` is what a row group of the task will hold: groups of
-    /// narrow rows leave room for others beside them.
-    pub(crate) async fn acquire(
-        &self,
-        policy: &CompactPolicy,
-        workers: usize,
-        expected: u64,
-    ) -> Result<(SemaphorePermit<'_>, u64)> {
+    /// Waits for one task's share. A small budget means fewer workers and smaller row groups before it makes a task
+    /// impossible. `expected` is what a row group of the task will hold: narrow rows leave room for other tasks.
+    pub(crate) async fn acquire(&self, policy: &CompactPolicy, workers: usize, expected: u64) -> Result<Share<'_>> {
         let available = u64::from(self.units) * MIB;
+        let affordable = available.saturating_sub(SMALLEST_ROW_GROUP * COPIES) / PER_WORKER;
+        let workers = workers.min(usize::try_from(affordable).unwrap_or(usize::MAX)).max(1);
         let buffers = PER_WORKER * workers as u64;
         let for_groups = available.saturating_sub(buffers) / COPIES;
         if for_groups < SMALLEST_ROW_GROUP {
-            return Err(Error::exhausted(format!(
-                "a memory budget of {} MiB is too small for {workers} workers",
-                self.total / MIB
-            ))
-            .hint("raise --memory (512MiB is the default) or lower --workers"));
+            let least = (OVERHEAD + PER_WORKER + SMALLEST_ROW_GROUP * COPIES) / MIB;
+            return Err(Error::exhausted(format!("a memory budget of {} MiB is too small", self.total / MIB))
+                .hint(format!("give at least --memory {least}MiB; 512MiB is the default")));
         }
         // Two tasks side by side keep all processors busy while one of them writes.
-        let row_group = policy.row_group_bytes.min(for_groups / 2).max(SMALLEST_ROW_GROUP);
-        let held = row_group.min(expected.max(SMALLEST_ROW_GROUP));
-        let wanted = u32::try_from((held * COPIES + buffers) / MIB + 1).unwrap_or(u32::MAX).min(self.units);
+        let row_group_bytes = policy.row_group_bytes.min(for_groups / 2).max(SMALLEST_ROW_GROUP);
+        let held = row_group_bytes.min(expected.max(SMALLEST_ROW_GROUP));
+        let wanted = u32::try_from((held * COPIES + buffers) / MIB).unwrap_or(u32::MAX).min(self.units);
         let permit = self
             .permits
             .acquire_many(wanted)
             .await
             .map_err(|e| Error::internal("the memory budget was closed").caused_by(e))?;
-        Ok((permit, row_group))
+        Ok(Share { _permit: permit, row_group_bytes, workers })
     }
 }
 
@@ -67,14 +73,29 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn should_shrink_row_groups_before_it_refuses() {
+    async fn should_take_workers_and_row_groups_back_before_it_refuses() {
         let policy = CompactPolicy::default();
-        let (_permit, large) =
-            Budget::new(2048 * MIB).acquire(&policy, 2, u64::MAX).await.map(|(p, n)| (drop(p), n)).unwrap();
-        let (_permit, small) =
-            Budget::new(128 * MIB).acquire(&policy, 2, u64::MAX).await.map(|(p, n)| (drop(p), n)).unwrap();
-        assert_eq!(large, policy.row_group_bytes);
-        assert!(small < large && small >= SMALLEST_ROW_GROUP, "{small}");
-        assert!(Budget::new(50 * MIB).acquire(&policy, 2, 0).await.is_err());
+        let share = async |memory: u64, workers: usize| {
+            let budget = Budget::new(memory * MIB);
+            let share = budget.acquire(&policy, workers, u64::MAX).await.ok()?;
+            Some((share.row_group_bytes / MIB, share.workers))
+        };
+        assert_eq!(share(2048, 2).await, Some((128, 2)));
+        assert_eq!(share(512, 2).await, Some((56, 2)));
+        assert_eq!(share(512, 32).await, Some((9, 7)), "a large machine with the default budget still works");
+        assert_eq!(share(192, 2).await, Some((12, 1)));
+        assert_eq!(share(144, 1).await, Some((8, 1)));
+        assert_eq!(share(143, 1).await, None);
+    }
+
+    #[tokio::test]
+    async fn should_let_two_ordinary_tasks_run_side_by_side() {
+        let budget = Budget::new(512 * MIB);
+        let policy = CompactPolicy::default();
+        let _first = budget.acquire(&policy, 2, 36 * MIB).await.unwrap();
+        let second = tokio::time::timeout(std::time::Duration::from_secs(5), budget.acquire(&policy, 2, 36 * MIB));
+        assert!(second.await.is_ok());
+        let third = tokio::time::timeout(std::time::Duration::from_millis(20), budget.acquire(&policy, 2, 230 * MIB));
+        assert!(third.await.is_err(), "there is no room for a third while the first holds its share");
     }
 }

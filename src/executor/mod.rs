@@ -93,8 +93,7 @@ impl Executor {
     pub async fn rewrite(&self, task: &RewriteTask, table: &TableContext, policy: &CompactPolicy) -> Result<Outcome> {
         let start = Instant::now();
         let what = || format!("rewriting group {} ({}) of {}", task.id, shown(&task.partition), table.table);
-        let expected = row_group_bytes(task, policy);
-        let (_permit, row_group_bytes) = self.budget.acquire(policy, self.settings.workers, expected).await?;
+        let share = self.budget.acquire(policy, self.settings.workers, row_group_bytes(task, policy)).await?;
         let sources = source::open_all(&self.store, &task.inputs).await.while_doing(what)?;
         let job = Job {
             task: task.clone(),
@@ -104,8 +103,8 @@ impl Executor {
             store: self.store.clone(),
             ambient: self.ambient.clone(),
             progress: self.progress.clone(),
-            workers: self.settings.workers,
-            row_group_bytes,
+            workers: share.workers,
+            row_group_bytes: share.row_group_bytes,
             runtime: Handle::current(),
         };
         let done = tokio::task::spawn_blocking(move || guarded(&job)).await;

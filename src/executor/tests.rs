@@ -416,7 +416,7 @@ async fn should_name_columns_by_the_tables_mapping_when_files_have_no_ids() {
 async fn should_say_when_the_budget_is_too_small() {
     let mut bench = Bench::new(many_schema());
     bench.write(many(0, 10), plain());
-    bench.memory = 50 * MIB;
+    bench.memory = 100 * MIB;
     assert_eq!(bench.rewrite(Route::Encode).await.unwrap_err().kind(), Kind::Exhausted);
 }
 
