@@ -147,7 +147,8 @@ impl Catalog for FilesystemCatalog {
                 self.hint(&folder, version).await;
                 Ok(Swap::Committed { metadata_location: location })
             }
-            Ok(false) => Ok(Swap::Rejected { reason: format!("version {version} exists already") }),
+            // It may be our own: a client retries a put whose answer was lost. Fresh metadata tells.
+            Ok(false) => Ok(Swap::Unknown { reason: format!("version {version} exists already") }),
             Err(error) => Ok(Swap::Unknown { reason: error.to_string() }),
         }
     }
