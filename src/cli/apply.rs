@@ -11,13 +11,13 @@ use crate::error::Result;
 pub(super) async fn run(session: &Session, args: &ApplyArgs) -> Result<u8> {
     let file = load(&args.plan)?;
     let mut reports = Vec::new();
-    for plan in &file.plans {
+    for saved in &file.plans {
         if args.dry_run {
-            reports.push(session.maintenance.apply_dry_run(plan).await);
+            reports.push(session.maintenance.apply_dry_run(saved).await);
             continue;
         }
-        let bars = Bars::start(session.maintenance.progress.clone(), &plan.table.to_string());
-        reports.push(session.maintenance.apply(plan).await);
+        let bars = Bars::start(session.maintenance.progress.clone(), &saved.plan.table().to_string());
+        reports.push(session.maintenance.apply(saved).await);
         drop(bars);
     }
     finish("apply", session.json, reports)

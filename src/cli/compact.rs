@@ -24,7 +24,7 @@ async fn one(session: &Session, args: &CompactArgs, name: &TableName) -> Result<
     if args.dry_run {
         let (report, plan) = session.maintenance.compact_dry_run(name, &policy_for).await;
         if let (Some(plan), false) = (&plan, session.json) {
-            output::data(&render::plan(plan, false));
+            output::data(&render::compact_plan(plan, false));
         }
         return Ok(report);
     }

@@ -1,15 +1,14 @@
 //! `icewright plan`.
 
-use std::collections::HashMap;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::args::{PlanArgs, PlanCompactArgs, PlanOperation};
+use super::args::{PlanArgs, PlanOperation, PlanOutput, Tables};
 use super::session::Session;
 use super::{output, render};
 use crate::error::{Error, Result};
-use crate::model::{PLAN_VERSION, Plan, TableName};
+use crate::model::{PLAN_VERSION, Plan, SavedPlan, TableName};
 use crate::planner;
 
 /// Plans as they are saved: one a table.
@@ -19,41 +18,47 @@ pub(super) struct PlanFile {
     /// [`PLAN_VERSION`].
     pub(super) version: u32,
     /// One plan a table.
-    pub(super) plans: Vec<Plan>,
+    pub(super) plans: Vec<SavedPlan>,
 }
 
 /// Plans, and shows or saves what came of it.
 pub(super) async fn run(session: &Session, args: &PlanArgs) -> Result<u8> {
     match &args.operation {
-        PlanOperation::Compact(args) => compact(session, args).await,
+        PlanOperation::Compact(args) => {
+            each(session, &args.tables, &args.out, async |name| {
+                let policy_for = |table: &TableName, properties: &_| session.policy(&args.options, table, properties);
+                Ok(Plan::Compact(session.maintenance.plan_compaction(name, &policy_for).await?.plan))
+            })
+            .await
+        }
     }
 }
 
-async fn compact(session: &Session, args: &PlanCompactArgs) -> Result<u8> {
-    let policy_for =
-        |table: &TableName, properties: &HashMap<String, String>| session.policy(&args.options, table, properties);
+/// Plans for every table that was asked for; one that can't be planned does not hide the others.
+async fn each(
+    session: &Session,
+    tables: &Tables,
+    out: &PlanOutput,
+    plan_one: impl AsyncFn(&TableName) -> Result<Plan>,
+) -> Result<u8> {
     let (mut plans, mut worst) = (Vec::new(), 0);
-    for name in session.tables(&args.tables).await? {
-        match session.maintenance.plan_compaction(&name, &policy_for).await {
-            Ok(planned) => {
-                let mut plan = planned.plan;
-                planner::seal(&mut plan)?;
-                plans.push(plan);
-            }
+    for name in session.tables(tables).await? {
+        match plan_one(&name).await {
+            Ok(plan) => plans.push(planner::seal(plan)?),
             Err(error) => {
+                worst = worst.max(error.kind().exit_code());
                 output::error(&error.while_doing(format!("planning {name}")));
-                worst = worst.max(1);
             }
         }
     }
-    if !session.json && args.output.is_none() {
-        for plan in &plans {
-            output::data(&render::plan(plan, args.files));
+    if !session.json && out.output.is_none() {
+        for saved in &plans {
+            output::data(&render::plan(&saved.plan, out.files));
         }
         return Ok(worst);
     }
     let file = PlanFile { version: PLAN_VERSION, plans };
-    if let Some(path) = &args.output {
+    if let Some(path) = &out.output {
         save(path, &file)?;
         output::talk(&format!("saved; look at it, then run: icewright apply {}", path.display()));
     }
@@ -77,12 +82,12 @@ fn save(path: &Path, file: &PlanFile) -> Result<()> {
 pub(super) fn load(path: &Path) -> Result<PlanFile> {
     let text = std::fs::read_to_string(path).map_err(|e| {
         Error::invalid(format!("reading the plan {} failed", path.display()))
-            .hint("make one with `icewright plan compact … -o FILE`")
+            .hint("make one with `icewright plan … -o FILE`")
             .caused_by(e)
     })?;
     let file: PlanFile = serde_json::from_str(&text).map_err(|e| {
         Error::invalid(format!("{} is not a plan", path.display()))
-            .hint("make one with `icewright plan compact … -o FILE`, and don't edit it")
+            .hint("make one with `icewright plan … -o FILE`, and don't edit it")
             .caused_by(e)
     })?;
     if file.version != PLAN_VERSION {

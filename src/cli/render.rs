@@ -3,7 +3,7 @@
 use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
 use comfy_table::{CellAlignment, Table};
 
-use crate::model::{Plan, RewriteTask, Route, SizeClass, SkipReason, Status, TableReport, human_bytes};
+use crate::model::{CompactPlan, Plan, RewriteTask, Route, SizeClass, SkipReason, Status, TableReport, human_bytes};
 
 /// The width of the longest bar.
 const BAR: u64 = 32;
@@ -59,8 +59,18 @@ fn status(status: Status) -> &'static str {
     }
 }
 
-/// A plan: per group which files, why, what comes out and what it costs; then why the others are left alone.
+/// A plan of any kind.
 pub(super) fn plan(plan: &Plan, every_file: bool) -> String {
+    match plan {
+        Plan::Compact(plan) => compact_plan(plan, every_file),
+        Plan::RewriteManifests(_) | Plan::Expire(_) | Plan::RemoveOrphans(_) => {
+            format!("{}: {}\n", plan.table(), plan.operation())
+        }
+    }
+}
+
+/// A compaction: per group which files, why, what comes out and what it costs; then why the others are left alone.
+pub(super) fn compact_plan(plan: &CompactPlan, every_file: bool) -> String {
     let totals = &plan.totals;
     let mut text = format!("{}: {} files, {}\n", plan.table, totals.files, human_bytes(totals.bytes));
     if plan.is_empty() {
@@ -106,7 +116,7 @@ fn group(task: &RewriteTask) -> Vec<String> {
 }
 
 /// Files that are left alone, counted by reason.
-fn skipped(plan: &Plan) -> String {
+fn skipped(plan: &CompactPlan) -> String {
     let mut reasons: Vec<(String, u64, u64)> = Vec::new();
     for file in &plan.skipped {
         let words = match &file.why {
@@ -130,7 +140,7 @@ fn skipped(plan: &Plan) -> String {
         .collect()
 }
 
-fn files(plan: &Plan) -> String {
+fn files(plan: &CompactPlan) -> String {
     let mut text = String::new();
     for task in plan.rewrites() {
         text.push_str(&format!("group {} → {}/\n", task.id, task.output.directory));

@@ -1,6 +1,7 @@
 //! Table metadata as a document: parsed leniently, changed on the raw JSON, so that what the typed form does not know
 //! survives a commit (I12).
 
+use std::collections::HashSet;
 use std::io::Read;
 
 use flate2::read::GzDecoder;
@@ -153,12 +154,54 @@ fn one(table: &mut Map<String, Value>, update: &TableUpdate, now_ms: i64) -> Res
                 });
             }
         }
+        TableUpdate::RemoveSnapshots { snapshot_ids } => remove_snapshots(table, snapshot_ids),
+        TableUpdate::RemoveStatistics { snapshot_id } => {
+            drop_where(table, "statistics", "snapshot-id", &[*snapshot_id])
+        }
+        TableUpdate::RemovePartitionStatistics { snapshot_id } => {
+            drop_where(table, "partition-statistics", "snapshot-id", &[*snapshot_id]);
+        }
+        TableUpdate::RemovePartitionSpecs { spec_ids } => {
+            let ids: Vec<i64> = spec_ids.iter().map(|id| i64::from(*id)).collect();
+            drop_where(table, "partition-specs", "spec-id", &ids);
+        }
+        TableUpdate::RemoveSchemas { schema_ids } => {
+            let ids: Vec<i64> = schema_ids.iter().map(|id| i64::from(*id)).collect();
+            drop_where(table, "schemas", "schema-id", &ids);
+        }
         _ => {
             let action = as_json.get("action").and_then(Value::as_str).unwrap_or("unknown").to_owned();
             return Err(Error::unsupported(format!("metadata update {action:?} is not made by this build")));
         }
     }
     Ok(())
+}
+
+/// Removes snapshots with their statistics. The log of current snapshots keeps only what follows the last gap, as the
+/// reference implementation has it: time travel by timestamp would be wrong across a gap.
+fn remove_snapshots(table: &mut Map<String, Value>, ids: &[i64]) {
+    for key in ["snapshots", "statistics", "partition-statistics"] {
+        drop_where(table, key, "snapshot-id", ids);
+    }
+    let left: HashSet<i64> = items(table, "snapshots").filter_map(|item| item.get("snapshot-id")?.as_i64()).collect();
+    if let Some(Value::Array(log)) = table.get_mut("snapshot-log") {
+        let known =
+            |entry: &Value| entry.get("snapshot-id").and_then(Value::as_i64).is_some_and(|id| left.contains(&id));
+        let after_gap = log.iter().rposition(|entry| !known(entry)).map_or(0, |gap| gap + 1);
+        log.drain(..after_gap);
+    }
+}
+
+fn items<'a>(table: &'a Map<String, Value>, key: &str) -> impl Iterator<Item = &'a Value> {
+    table.get(key).and_then(Value::as_array).into_iter().flatten()
+}
+
+/// Removes the items of a list whose id is one of these.
+fn drop_where(table: &mut Map<String, Value>, key: &str, id: &str, ids: &[i64]) {
+    let ids: HashSet<i64> = ids.iter().copied().collect();
+    if let Some(Value::Array(list)) = table.get_mut(key) {
+        list.retain(|item| item.get(id).and_then(Value::as_i64).is_none_or(|found| !ids.contains(&found)));
+    }
 }
 
 fn push(table: &mut Map<String, Value>, key: &str, value: Value) {

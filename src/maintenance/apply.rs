@@ -1,4 +1,4 @@
-//! Running a saved plan.
+//! Running a saved plan, if it is untouched and the table is still the one that it was made for (I1).
 
 use std::collections::HashMap;
 use std::time::Instant;
@@ -8,47 +8,65 @@ use super::compact::{describe_before, finish};
 use super::execute::Run;
 use crate::error::{Error, Result};
 use crate::lake::{LoadOptions, LoadedTable, load_state};
-use crate::model::{Plan, Status, TableReport, TableState};
+use crate::model::{CompactPlan, Plan, SavedPlan, Status, TableReport, TableState};
 use crate::planner;
 
 impl Maintenance {
-    /// Runs a saved plan, if it is untouched and all of its inputs are still live (I1).
-    pub async fn apply(&self, plan: &Plan) -> TableReport {
+    /// Runs a saved plan.
+    pub async fn apply(&self, saved: &SavedPlan) -> TableReport {
         let start = Instant::now();
-        let mut report = TableReport::new(plan.table.clone(), Status::NothingToDo);
-        if let Err(error) = self.apply_checked(plan, &mut report).await {
+        let mut report = TableReport::new(saved.plan.table().clone(), Status::NothingToDo);
+        if let Err(error) = self.apply_checked(saved, false, &mut report).await {
             report = report.failed(&error);
         }
         finish(report, start)
     }
 
     /// Checks a saved plan against its table as [`Maintenance::apply`] would. Changes nothing.
-    pub async fn apply_dry_run(&self, plan: &Plan) -> TableReport {
+    pub async fn apply_dry_run(&self, saved: &SavedPlan) -> TableReport {
         let start = Instant::now();
-        let mut report = TableReport::new(plan.table.clone(), Status::DryRun);
-        match self.check(plan, &mut report).await {
-            Ok(_) => report.groups = Some(plan.tasks.len() as u64),
-            Err(error) => report = report.failed(&error),
+        let mut report = TableReport::new(saved.plan.table().clone(), Status::DryRun);
+        if let Err(error) = self.apply_checked(saved, true, &mut report).await {
+            report = report.failed(&error);
         }
         finish(report, start)
     }
 
-    async fn check(&self, plan: &Plan, report: &mut TableReport) -> Result<(LoadedTable, TableState)> {
-        planner::verify_seal(plan)?;
-        plan.policy.validate()?;
-        let loaded = self.catalog.load_table(&plan.table).await?;
-        let state = load_state(&loaded, &LoadOptions::default()).await?;
-        describe_before(report, &state);
-        refuse_stale(plan, &loaded, &state)?;
-        Ok((loaded, state))
+    async fn apply_checked(&self, saved: &SavedPlan, dry_run: bool, report: &mut TableReport) -> Result<()> {
+        let plan = planner::verify_seal(saved)?;
+        let loaded = self.catalog.load_table(plan.table()).await?;
+        if plan.table_uuid() != loaded.metadata.uuid().to_string() {
+            return Err(Error::conflict(format!(
+                "the plan was made for another table that was called {}",
+                plan.table()
+            ))
+            .hint("plan again"));
+        }
+        match plan {
+            Plan::Compact(plan) => self.apply_compaction(plan, &loaded, dry_run, report).await,
+            Plan::RewriteManifests(_) | Plan::Expire(_) | Plan::RemoveOrphans(_) => {
+                Err(Error::unsupported(format!("plans of {} can't be applied yet", plan.operation())))
+            }
+        }
     }
 
-    async fn apply_checked(&self, plan: &Plan, report: &mut TableReport) -> Result<()> {
-        let (loaded, state) = self.check(plan, report).await?;
-        if plan.is_empty() {
+    async fn apply_compaction(
+        &self,
+        plan: &CompactPlan,
+        loaded: &LoadedTable,
+        dry_run: bool,
+        report: &mut TableReport,
+    ) -> Result<()> {
+        plan.policy.validate()?;
+        let state = load_state(loaded, &LoadOptions::default()).await?;
+        describe_before(report, &state);
+        refuse_stale(plan, &state)?;
+        report.groups = Some(plan.tasks.len() as u64);
+        if dry_run || plan.is_empty() {
             return Ok(());
         }
-        let mut run = Run::new(self, &loaded, &state, plan, report)?;
+        report.groups = Some(0);
+        let mut run = Run::new(self, loaded, &state, plan, report)?;
         let dropped = run.go().await?;
         if dropped > 0 {
             return Err(Error::conflict(format!(
@@ -61,12 +79,8 @@ impl Maintenance {
     }
 }
 
-/// Refuses a plan whose table is another one, or whose inputs have moved on, before any byte is read.
-fn refuse_stale(plan: &Plan, loaded: &LoadedTable, state: &TableState) -> Result<()> {
-    if plan.table_uuid != loaded.metadata.uuid().to_string() {
-        return Err(Error::conflict(format!("the plan was made for another table that was called {}", plan.table))
-            .hint("plan again"));
-    }
+/// Refuses a plan whose inputs have moved on, before any byte is read.
+fn refuse_stale(plan: &CompactPlan, state: &TableState) -> Result<()> {
     let live: HashMap<&str, i64> = state.files.iter().map(|file| (file.path.as_str(), file.sequence_number)).collect();
     for input in plan.rewrites().flat_map(|task| &task.inputs) {
         if live.get(input.path.as_str()) != Some(&input.sequence_number) {

@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::execute::Run;
 use super::{Maintenance, Planned, PolicyFor};
 use crate::error::{Error, Result};
-use crate::model::{Plan, Status, TableName, TableReport, TableState};
+use crate::model::{CompactPlan, Status, TableName, TableReport, TableState};
 use crate::telemetry::process;
 
 /// How often groups that a concurrent writer touched are planned anew within one run.
@@ -24,7 +24,11 @@ impl Maintenance {
     }
 
     /// What a compaction would do, as a report. Changes nothing.
-    pub async fn compact_dry_run(&self, name: &TableName, policy_for: &PolicyFor<'_>) -> (TableReport, Option<Plan>) {
+    pub async fn compact_dry_run(
+        &self,
+        name: &TableName,
+        policy_for: &PolicyFor<'_>,
+    ) -> (TableReport, Option<CompactPlan>) {
         let start = Instant::now();
         let mut report = TableReport::new(name.clone(), Status::DryRun);
         match self.plan_compaction(name, policy_for).await {

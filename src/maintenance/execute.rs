@@ -12,7 +12,7 @@ use crate::committer::{CommitResult, Committer, Replaced};
 use crate::error::{Error, Kind, Result};
 use crate::executor::{Executor, TableContext};
 use crate::lake::LoadedTable;
-use crate::model::{Base, Codec, Outcome, PartialProgress, Plan, Route, Status, TableReport, TableState};
+use crate::model::{Base, Codec, CompactPlan, Outcome, PartialProgress, Route, Status, TableReport, TableState};
 use crate::reclaim;
 
 /// One execution of one plan.
@@ -20,7 +20,7 @@ pub(super) struct Run<'a> {
     maintenance: &'a Maintenance,
     loaded: &'a LoadedTable,
     state: &'a TableState,
-    plan: &'a Plan,
+    plan: &'a CompactPlan,
     base: &'a Base,
     report: &'a mut TableReport,
     sizes: HashMap<String, u64>,
@@ -32,7 +32,7 @@ impl<'a> Run<'a> {
         maintenance: &'a Maintenance,
         loaded: &'a LoadedTable,
         state: &'a TableState,
-        plan: &'a Plan,
+        plan: &'a CompactPlan,
         report: &'a mut TableReport,
     ) -> Result<Self> {
         let Some(base) = &plan.base else {

@@ -20,12 +20,13 @@ use iceberg::spec::SchemaRef;
 use crate::error::{Context, Kind, Result};
 use crate::executor::{ExecutorSettings, TableContext};
 use crate::lake::{Ambient, Catalog, LoadOptions, LoadedTable, load_state, read_footers};
-use crate::model::{Codec, CompactPolicy, Health, Plan, TableName, TableState};
+use crate::model::{Codec, CompactPlan, CompactPolicy, Health, TableName, TableState};
 use crate::telemetry::Progress;
 use crate::{executor, planner};
 
-/// Resolves the policy of a table from its name and its properties.
-pub type PolicyFor<'a> = dyn Fn(&TableName, &HashMap<String, String>) -> Result<CompactPolicy> + Send + Sync + 'a;
+/// Resolves a policy of a table from its name and its properties.
+pub type PolicyFor<'a, P = CompactPolicy> =
+    dyn Fn(&TableName, &HashMap<String, String>) -> Result<P> + Send + Sync + 'a;
 
 /// Everything that runs share: where tables are, clock and ids, resources.
 #[derive(Debug, Clone)]
@@ -48,7 +49,7 @@ pub struct Planned {
     /// Its files.
     pub state: TableState,
     /// What should happen.
-    pub plan: Plan,
+    pub plan: CompactPlan,
 }
 
 impl Maintenance {

@@ -5,30 +5,43 @@
 
 mod bytes;
 mod catalog;
+mod expire;
 mod filter;
 mod footer;
 mod health;
+mod history;
+mod manifests;
 mod name;
+mod operation;
+mod orphans;
 mod outcome;
 mod plan;
 mod policy;
 mod reason;
+mod removal;
 mod report;
 mod similar;
 mod state;
 
 pub use bytes::{GIB, KIB, MIB, human_bytes, parse_bytes};
 pub use catalog::CatalogSettings;
+pub use expire::{ExpirePlan, ExpirePolicy, ExpireReason, ExpiredRef, ExpiredSnapshot, KeepReason, KeptSnapshot};
 pub use filter::{Compare, Filter, Value};
 pub use footer::{Codec, ColumnCodec, Footer, RowGroup};
 pub use health::{Due, Health, LeftAlone, PartitionHealth, SizeClass};
+pub use history::{History, RefInfo, RefKind, SnapshotInfo};
+pub use manifests::{ManifestPlan, ManifestPolicy, ManifestReason, ManifestTask};
 pub use name::TableName;
+pub use operation::Operation;
+pub use orphans::{Orphan, OrphanPlan, OrphanPolicy, OrphanSkip};
 pub use outcome::{ColumnStats, NewFile, Outcome};
 pub use plan::{
-    Base, Estimate, InputFile, OutputSpec, PLAN_VERSION, Plan, PlanTotals, RewriteTask, Route, Skipped, Task,
+    Base, CompactPlan, Estimate, InputFile, OutputSpec, PLAN_VERSION, Plan, PlanTotals, RewriteTask, Route, SavedPlan,
+    Skipped, Task,
 };
 pub use policy::{CompactPolicy, EncodingProfile, JobOrder, PartialProgress, Verify};
 pub use reason::{PickReason, RouteReason, SkipReason, TaskReason};
+pub use removal::{Count, FileKind, Removal};
 pub use report::{ErrorReport, REPORT_VERSION, Report, Status, TableReport};
 pub use similar::{closest, edit_distance};
 pub use state::{

@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{CompactPolicy, PickReason, RouteReason, SkipReason, TableName, TaskReason};
+use super::{
+    CompactPolicy, ExpirePlan, ManifestPlan, Operation, OrphanPlan, PickReason, RouteReason, SkipReason, TableName,
+    TaskReason,
+};
 
 /// The version of the plan format that this build writes and reads.
 pub const PLAN_VERSION: u32 = 1;
@@ -135,13 +138,9 @@ pub struct PlanTotals {
     pub output_bytes: u64,
 }
 
-/// What should happen to one table, and why.
+/// A compaction of one table, and why.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Plan {
-    /// [`PLAN_VERSION`].
-    pub version: u32,
-    /// Always `compact` for now.
-    pub operation: String,
+pub struct CompactPlan {
     /// The table.
     pub table: TableName,
     /// Its id, so that a table of the same name made anew is not mistaken for it.
@@ -158,12 +157,9 @@ pub struct Plan {
     pub skipped: Vec<Skipped>,
     /// Sums.
     pub totals: PlanTotals,
-    /// A checksum over all of the above, set when the plan is saved: an edited plan is refused.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub checksum: Option<String>,
 }
 
-impl Plan {
+impl CompactPlan {
     /// Whether there is nothing to do.
     pub fn is_empty(&self) -> bool {
         self.tasks.is_empty()
@@ -173,4 +169,72 @@ impl Plan {
     pub fn rewrites(&self) -> impl Iterator<Item = &RewriteTask> {
         self.tasks.iter().map(|Task::Rewrite(task)| task)
     }
+}
+
+/// What should happen to one table, and why: one kind an operation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "operation", rename_all = "kebab-case")]
+pub enum Plan {
+    /// Small files become large ones.
+    Compact(CompactPlan),
+    /// Small manifests become large ones.
+    RewriteManifests(ManifestPlan),
+    /// Old snapshots go, and the files that only they reach.
+    Expire(ExpirePlan),
+    /// Files that nothing refers to go.
+    RemoveOrphans(OrphanPlan),
+}
+
+impl Plan {
+    /// The table.
+    pub fn table(&self) -> &TableName {
+        match self {
+            Self::Compact(plan) => &plan.table,
+            Self::RewriteManifests(plan) => &plan.table,
+            Self::Expire(plan) => &plan.table,
+            Self::RemoveOrphans(plan) => &plan.table,
+        }
+    }
+
+    /// The id of the table that the plan was made for.
+    pub fn table_uuid(&self) -> &str {
+        match self {
+            Self::Compact(plan) => &plan.table_uuid,
+            Self::RewriteManifests(plan) => &plan.table_uuid,
+            Self::Expire(plan) => &plan.table_uuid,
+            Self::RemoveOrphans(plan) => &plan.table_uuid,
+        }
+    }
+
+    /// The operation, as the command line calls it.
+    pub fn operation(&self) -> Operation {
+        match self {
+            Self::Compact(_) => Operation::Compact,
+            Self::RewriteManifests(_) => Operation::RewriteManifests,
+            Self::Expire(_) => Operation::Expire,
+            Self::RemoveOrphans(_) => Operation::RemoveOrphans,
+        }
+    }
+
+    /// Whether there is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        match self {
+            Self::Compact(plan) => plan.is_empty(),
+            Self::RewriteManifests(plan) => plan.is_empty(),
+            Self::Expire(plan) => plan.is_empty(),
+            Self::RemoveOrphans(plan) => plan.is_empty(),
+        }
+    }
+}
+
+/// A plan as it is saved: with its version, and a checksum over all of it, so that an edited plan is refused.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SavedPlan {
+    /// [`PLAN_VERSION`].
+    pub version: u32,
+    /// The plan.
+    #[serde(flatten)]
+    pub plan: Plan,
+    /// The checksum.
+    pub checksum: String,
 }

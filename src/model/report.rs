@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::TableName;
+use super::{Removal, TableName};
 use crate::error::{Error, Kind};
 
 /// The version of the JSON document.
@@ -91,6 +91,27 @@ pub struct TableReport {
     /// Snapshots after.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub snapshots_after: Option<u64>,
+    /// Manifests of the current snapshot before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub manifests_before: Option<u64>,
+    /// Manifests of the current snapshot after.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub manifests_after: Option<u64>,
+    /// Older metadata files in the log before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metadata_versions_before: Option<u64>,
+    /// Older metadata files in the log after.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metadata_versions_after: Option<u64>,
+    /// Files removed from storage (that would be removed, for a dry run).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub files_removed: Option<u64>,
+    /// Their bytes, where they are known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bytes_removed: Option<u64>,
+    /// The same by kind of file, with what could not be removed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub removed: Option<Removal>,
     /// Wall seconds.
     pub seconds: f64,
     /// The process's peak memory so far, where the system tells it.
@@ -126,12 +147,27 @@ impl TableReport {
             groups_committed: None,
             snapshots_before: None,
             snapshots_after: None,
+            manifests_before: None,
+            manifests_after: None,
+            metadata_versions_before: None,
+            metadata_versions_after: None,
+            files_removed: None,
+            bytes_removed: None,
+            removed: None,
             seconds: 0.0,
             peak_memory_bytes: None,
             error: None,
             sizes_before: Vec::new(),
             sizes_after: Vec::new(),
         }
+    }
+
+    /// Records files that were removed, or would be.
+    pub fn add_removal(&mut self, removal: &Removal) {
+        let all = self.removed.get_or_insert_with(Removal::default);
+        all.merge(removal);
+        self.files_removed = Some(all.files());
+        self.bytes_removed = Some(all.bytes());
     }
 
     /// Records an error; the status follows from its kind.

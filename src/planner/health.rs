@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::model::{
-    CompactPolicy, DeleteContent, Due, Health, LeftAlone, MIB, PartitionHealth, PartitionId, Plan, SizeClass,
+    CompactPlan, CompactPolicy, DeleteContent, Due, Health, LeftAlone, MIB, PartitionHealth, PartitionId, SizeClass,
     SkipReason, TableState, human_bytes,
 };
 
@@ -19,7 +19,7 @@ const MANY_MANIFESTS: u64 = 100;
 const SMALL_MANIFEST: u64 = MIB;
 
 /// Describes a table. `plan` is what a compaction would do now; `None` when it would be refused, with the reason.
-pub fn health(state: &TableState, policy: &CompactPolicy, plan: Result<&Plan, &str>, now_ms: i64) -> Health {
+pub fn health(state: &TableState, policy: &CompactPolicy, plan: Result<&CompactPlan, &str>, now_ms: i64) -> Health {
     let metadata = &state.metadata;
     let is_small = |size: u64| size < policy.min_file_size_bytes;
     let oldest = metadata.snapshots().map(|snapshot| snapshot.timestamp_ms()).min();
@@ -83,7 +83,7 @@ fn refs(state: &TableState) -> u64 {
         .unwrap_or(0)
 }
 
-fn left_alone(plan: &Plan) -> (u64, Vec<LeftAlone>) {
+fn left_alone(plan: &CompactPlan) -> (u64, Vec<LeftAlone>) {
     let mut counted: Vec<LeftAlone> = Vec::new();
     let mut with_deletes = 0;
     for file in &plan.skipped {
@@ -98,7 +98,7 @@ fn left_alone(plan: &Plan) -> (u64, Vec<LeftAlone>) {
     (with_deletes, counted)
 }
 
-fn due(state: &TableState, plan: Result<&Plan, &str>, oldest_age_ms: Option<i64>) -> Vec<Due> {
+fn due(state: &TableState, plan: Result<&CompactPlan, &str>, oldest_age_ms: Option<i64>) -> Vec<Due> {
     let entry = |operation: &str, due: bool, why: String| Due { operation: operation.to_owned(), due, why };
     let compact = match plan {
         Err(refused) => entry("compact", false, refused.to_owned()),

@@ -3,36 +3,34 @@
 use twox_hash::XxHash64;
 
 use crate::error::{Error, Result};
-use crate::model::{PLAN_VERSION, Plan};
+use crate::model::{PLAN_VERSION, Plan, SavedPlan};
 
-/// Sets a plan's checksum.
+/// A plan with its checksum, ready to be saved.
 ///
 /// # Errors
 /// `Internal` when the plan can't be written as JSON.
-pub fn seal(plan: &mut Plan) -> Result<()> {
-    plan.checksum = Some(checksum(plan)?);
-    Ok(())
+pub fn seal(plan: Plan) -> Result<SavedPlan> {
+    Ok(SavedPlan { version: PLAN_VERSION, checksum: checksum(&plan)?, plan })
 }
 
 /// Checks version and checksum of a plan that was read from a file.
 ///
 /// # Errors
 /// `InvalidInput` when the plan was edited, was never sealed, or has another version.
-pub fn verify_seal(plan: &Plan) -> Result<()> {
-    if plan.version != PLAN_VERSION {
-        return Err(Error::invalid(format!("the plan has version {}, this build reads {PLAN_VERSION}", plan.version))
+pub fn verify_seal(saved: &SavedPlan) -> Result<&Plan> {
+    if saved.version != PLAN_VERSION {
+        return Err(Error::invalid(format!("the plan has version {}, this build reads {PLAN_VERSION}", saved.version))
             .hint("plan again with this build"));
     }
-    if plan.checksum.as_deref() != Some(checksum(plan)?.as_str()) {
-        return Err(Error::invalid(format!("the plan for {} was changed after it was made", plan.table))
+    if saved.checksum != checksum(&saved.plan)? {
+        return Err(Error::invalid(format!("the plan for {} was changed after it was made", saved.plan.table()))
             .hint("don't edit plans: change the options and plan again"));
     }
-    Ok(())
+    Ok(&saved.plan)
 }
 
 fn checksum(plan: &Plan) -> Result<String> {
-    let bare = Plan { checksum: None, ..plan.clone() };
     let text =
-        serde_json::to_vec(&bare).map_err(|e| Error::internal("the plan can't be written as JSON").caused_by(e))?;
+        serde_json::to_vec(plan).map_err(|e| Error::internal("the plan can't be written as JSON").caused_by(e))?;
     Ok(format!("{:016x}", XxHash64::oneshot(u64::from(PLAN_VERSION), &text)))
 }

@@ -1,7 +1,12 @@
 //! Removal of files. The only place that deletes what a table may once have had.
 //!
-//! For now: outputs that were written and definitely not committed. They are named one by one by whoever made them, so
-//! nothing reachable can be among them (I7).
+//! - Outputs that were written and definitely not committed ([`discard`]). They are named one by one by whoever made
+//!   them, so nothing reachable can be among them (I7).
+//! - Files that no retained metadata reaches ([`Remover`]): only below the table's own locations, whatever is asked.
+
+mod remove;
+
+pub use remove::{Doomed, Remover};
 
 use crate::lake::Store;
 

@@ -2,6 +2,7 @@
 
 mod location;
 mod open;
+mod removal;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;

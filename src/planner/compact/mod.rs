@@ -12,7 +12,7 @@ mod size;
 
 use crate::error::{Error, Result};
 use crate::model::{
-    Base, CompactPolicy, Footer, OutputSpec, PLAN_VERSION, Plan, PlanTotals, RewriteTask, Skipped, TableState, Task,
+    Base, CompactPlan, CompactPolicy, Footer, OutputSpec, PlanTotals, RewriteTask, Skipped, TableState, Task,
 };
 
 use eligible::Eligible;
@@ -56,7 +56,7 @@ pub fn footers_wanted(state: &TableState, policy: &CompactPolicy) -> Result<Vec<
 /// # Errors
 /// `Unsupported` for tables that a rewrite would not keep whole (format version 3, encryption); `InvalidInput` for a
 /// filter on a column that is not there.
-pub fn plan(state: &TableState, policy: &CompactPolicy, now_ms: i64) -> Result<Plan> {
+pub fn plan(state: &TableState, policy: &CompactPolicy, now_ms: i64) -> Result<CompactPlan> {
     policy.validate()?;
     refuse_unsupported(state)?;
     let found = Eligible::find(state, policy)?;
@@ -84,9 +84,7 @@ pub fn plan(state: &TableState, policy: &CompactPolicy, now_ms: i64) -> Result<P
         output_files: rewrites().map(|task| task.output.files).sum(),
         output_bytes: rewrites().map(|task| task.output.bytes).sum(),
     };
-    Ok(Plan {
-        version: PLAN_VERSION,
-        operation: "compact".to_owned(),
+    Ok(CompactPlan {
         table: state.name.clone(),
         table_uuid: state.metadata.uuid().to_string(),
         base: state.snapshot_id.map(|snapshot_id| Base {
@@ -100,7 +98,6 @@ pub fn plan(state: &TableState, policy: &CompactPolicy, now_ms: i64) -> Result<P
         tasks,
         skipped,
         totals,
-        checksum: None,
     })
 }
 

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::support::{Table, execute, flaws};
-use crate::model::{Codec, CompactPolicy, JobOrder, MIB, Task};
+use crate::model::{Codec, CompactPolicy, JobOrder, MIB, Plan, SavedPlan, Task};
 use crate::planner::compact::{footers_wanted, plan};
 use crate::planner::{seal, verify_seal};
 
@@ -109,15 +109,18 @@ fn should_notice_a_bad_plan() {
 #[test]
 fn should_refuse_a_plan_that_was_touched() {
     let table = Table::new().files("a", 9, 2020, 60 * MIB, Codec::Zstd);
-    let mut made = plan(&table.state, &CompactPolicy::default(), 0).unwrap();
-    assert!(verify_seal(&made).is_err(), "never sealed");
-    seal(&mut made).unwrap();
-    let read: crate::model::Plan = serde_json::from_str(&serde_json::to_string(&made).unwrap()).unwrap();
-    assert_eq!(read, made);
-    verify_seal(&read).unwrap();
-    let Task::Rewrite(task) = &mut made.tasks[0];
+    let made = Plan::Compact(plan(&table.state, &CompactPolicy::default(), 0).unwrap());
+    let saved = seal(made.clone()).unwrap();
+    let read: SavedPlan = serde_json::from_str(&serde_json::to_string(&saved).unwrap()).unwrap();
+    assert_eq!(read, saved);
+    assert_eq!(verify_seal(&read).unwrap(), &made);
+    assert!(verify_seal(&SavedPlan { checksum: String::new(), ..saved.clone() }).is_err(), "never sealed");
+    assert!(verify_seal(&SavedPlan { version: 99, ..saved.clone() }).is_err(), "another version");
+    let mut touched = saved;
+    let Plan::Compact(compact) = &mut touched.plan else { panic!("{touched:?}") };
+    let Task::Rewrite(task) = &mut compact.tasks[0];
     task.inputs.pop();
-    assert!(verify_seal(&made).is_err());
+    assert!(verify_seal(&touched).is_err());
 }
 
 /// Not a timed assertion: prints how long 100,000 files take (`cargo test --release -- --nocapture plan_a_hundred`).

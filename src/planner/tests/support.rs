@@ -8,8 +8,8 @@ use iceberg::spec::{Literal, Struct, TableMetadata};
 use serde_json::json;
 
 use crate::model::{
-    Codec, ColumnCodec, CompactPolicy, DataFile, DeleteContent, DeleteFile, FileFormat, Footer, MIB, Partition,
-    PartitionId, Plan, RowGroup, TableName, TableState, human_bytes,
+    Codec, ColumnCodec, CompactPlan, CompactPolicy, DataFile, DeleteContent, DeleteFile, FileFormat, Footer, MIB,
+    Partition, PartitionId, RowGroup, TableName, TableState, human_bytes,
 };
 use crate::planner::compact::plan;
 
@@ -187,7 +187,7 @@ pub(crate) fn footer(codec: Codec, row_groups: Vec<RowGroup>) -> Footer {
 
 /// What is there after a plan was executed, if every encoded byte comes out `error` times as large as was thought; the
 /// executor re-divides by what it measures, so the number of files follows the real size.
-pub(crate) fn execute(state: &TableState, plan: &Plan, error: f64) -> (TableState, u64) {
+pub(crate) fn execute(state: &TableState, plan: &CompactPlan, error: f64) -> (TableState, u64) {
     let mut after = state.clone();
     let mut written = 0;
     for task in plan.rewrites() {
@@ -214,7 +214,7 @@ pub(crate) fn execute(state: &TableState, plan: &Plan, error: f64) -> (TableStat
 }
 
 /// What a plan must never be, whatever the policy. Empty when all is well.
-pub(crate) fn flaws(state: &TableState, policy: &CompactPolicy, plan: &Plan) -> Vec<String> {
+pub(crate) fn flaws(state: &TableState, policy: &CompactPolicy, plan: &CompactPlan) -> Vec<String> {
     let mut flaws = Vec::new();
     let mut seen: BTreeMap<&str, u32> = BTreeMap::new();
     for input in plan.rewrites().flat_map(|task| &task.inputs) {

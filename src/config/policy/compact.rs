@@ -1,27 +1,10 @@
-//! From layers of options to one validated policy.
+//! The policy of a compaction, by the names of Iceberg's `rewrite_data_files`.
 
 use std::collections::{BTreeMap, HashMap};
 
-use globset::Glob;
-
-use super::{Settings, TableSection};
-use crate::error::{Context, Error, Result};
-use crate::model::{CompactPolicy, EncodingProfile, Filter, JobOrder, TableName, Verify, closest, parse_bytes};
-
-/// Everything that may say something about a table's policy.
-#[derive(Debug)]
-pub struct PolicyLayers<'a> {
-    /// Command line and environment, by Iceberg's names.
-    pub options: &'a BTreeMap<String, String>,
-    /// `--where`.
-    pub filter: Option<Filter>,
-    /// Configuration files.
-    pub settings: &'a Settings,
-    /// The table.
-    pub table: &'a TableName,
-    /// Its properties.
-    pub properties: &'a HashMap<String, String>,
-}
+use super::{PolicyLayers, layered, number, size, truth, wrong};
+use crate::error::{Error, Result};
+use crate::model::{CompactPolicy, EncodingProfile, JobOrder, Verify, closest, parse_bytes};
 
 /// All options that are known. Those in the second half are Iceberg's, and have one value here for now.
 const KNOWN: [&str; 15] = [
@@ -54,17 +37,7 @@ const FIXED: [(&str, &str, &str); 4] = [
 /// `InvalidInput` for an unknown option, a value that can't be read, or options that contradict each other;
 /// `Unsupported` for one of Iceberg's options that is not supported yet.
 pub fn compact_policy(layers: &PolicyLayers<'_>) -> Result<CompactPolicy> {
-    let section = most_specific(&layers.settings.tables, layers.table)?;
-    let mut options: BTreeMap<String, Given> = BTreeMap::new();
-    let mut lay = |layer: BTreeMap<String, String>, from: &str| {
-        options.extend(layer.into_iter().map(|(key, value)| (key, Given { value, from: from.to_owned() })));
-    };
-    lay(layers.settings.defaults.options(), "[defaults] in the configuration");
-    lay(from_properties(layers.properties), "the table's own write properties");
-    if let Some(section) = section {
-        lay(section.policy.options(), &format!("[[table]] {:?} in the configuration", section.pattern));
-    }
-    lay(layers.options.clone(), "");
+    let options = layered(layers, |section| section.options(), from_properties)?;
     let mut policy = CompactPolicy { filter: layers.filter.clone(), ..CompactPolicy::default() };
     if let Some(bytes) = layers.properties.get("write.parquet.row-group-size-bytes").and_then(|t| parse_bytes(t).ok()) {
         policy.row_group_bytes = bytes.max(1);
@@ -81,18 +54,6 @@ pub fn compact_policy(layers: &PolicyLayers<'_>) -> Result<CompactPolicy> {
     }
     policy.validate()?;
     Ok(policy)
-}
-
-/// A value, and where it comes from; empty for the command line and the environment.
-struct Given {
-    value: String,
-    from: String,
-}
-
-impl Given {
-    fn in_context<T>(&self, result: Result<T>) -> Result<T> {
-        if self.from.is_empty() { result } else { result.while_doing(|| format!("following {}", self.from)) }
-    }
 }
 
 fn set(policy: &mut CompactPolicy, key: &str, value: &str) -> Result<()> {
@@ -169,50 +130,4 @@ fn from_properties(properties: &HashMap<String, String>) -> BTreeMap<String, Str
         options.insert("zstd-level".to_owned(), level.clone());
     }
     options
-}
-
-/// The matching section that says most about the name: the one with the most characters that are no wildcard.
-fn most_specific<'a>(sections: &'a [TableSection], table: &TableName) -> Result<Option<&'a TableSection>> {
-    let name = table.to_string();
-    let mut best: Option<(usize, &TableSection)> = None;
-    for section in sections {
-        let glob = Glob::new(&section.pattern)
-            .map_err(|e| Error::invalid(format!("{:?} is no table pattern", section.pattern)).caused_by(e))?;
-        if !glob.compile_matcher().is_match(&name) {
-            continue;
-        }
-        let weight = section.pattern.chars().filter(|c| !"*?[]{}".contains(*c)).count();
-        match best {
-            Some((known, other)) if known == weight => {
-                return Err(Error::invalid(format!(
-                    "[[table]] {:?} and {:?} match {name} equally well",
-                    other.pattern, section.pattern
-                ))
-                .hint("make one of the patterns more specific"));
-            }
-            Some((known, _)) if known > weight => {}
-            _ => best = Some((weight, section)),
-        }
-    }
-    Ok(best.map(|(_, section)| section))
-}
-
-fn wrong(key: &str, value: &str, want: &str) -> Error {
-    Error::invalid(format!("{value:?} is no value for {key}")).hint(format!("{key} is {want}"))
-}
-
-fn size(key: &str, value: &str) -> Result<u64> {
-    parse_bytes(value).map_err(|_| wrong(key, value, "a size such as 512MiB, or a number of bytes"))
-}
-
-fn number(key: &str, value: &str) -> Result<u64> {
-    value.trim().parse().map_err(|_| wrong(key, value, "a whole number"))
-}
-
-fn truth(key: &str, value: &str) -> Result<bool> {
-    match value.trim().to_ascii_lowercase().as_str() {
-        "true" => Ok(true),
-        "false" => Ok(false),
-        _ => Err(wrong(key, value, "true or false")),
-    }
 }

@@ -1,0 +1,14 @@
+//! Arguments of `icewright inspect`.
+
+use clap::Args;
+
+use super::{RewriteOptions, Tables};
+
+/// `icewright inspect`.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct InspectArgs {
+    #[command(flatten)]
+    pub(in crate::cli) tables: Tables,
+    #[command(flatten)]
+    pub(in crate::cli) options: RewriteOptions,
+}
