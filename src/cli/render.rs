@@ -23,30 +23,42 @@ pub(super) fn table(header: &[&str], rows: Vec<Vec<String>>) -> String {
     table.to_string()
 }
 
-/// Reports of a run, one line a table.
+/// A column of figures, and where they come from.
+type Column = (&'static str, fn(&TableReport) -> Option<String>);
+
+/// Reports of a run, one line a table, with the figures that at least one of them has.
 pub(super) fn reports(tables: &[TableReport]) -> String {
-    let arrow = |before: Option<String>, after: Option<String>| match (before, after) {
-        (Some(before), Some(after)) if before != after => format!("{before} → {after}"),
-        (Some(before), _) => before,
-        (None, _) => "–".to_owned(),
-    };
-    let count = |n: Option<u64>| n.map(|n| n.to_string());
-    let bytes = |n: Option<u64>| n.map(human_bytes);
+    let columns: [Column; 8] = [
+        (">files", |t| change(t.files_before, t.files_after, |n| n.to_string())),
+        (">bytes", |t| change(t.bytes_before, t.bytes_after, human_bytes)),
+        (">read", |t| t.bytes_read.map(human_bytes)),
+        (">written", |t| t.bytes_written.map(human_bytes)),
+        (">manifests", |t| change(t.manifests_before, t.manifests_after, |n| n.to_string())),
+        (">snapshots", |t| change(t.snapshots_before, t.snapshots_after, |n| n.to_string())),
+        (">removed", |t| t.files_removed.map(|n| n.to_string())),
+        (">freed", |t| t.bytes_removed.map(human_bytes)),
+    ];
+    let shown: Vec<&Column> =
+        columns.iter().filter(|(_, figure)| tables.iter().any(|table| figure(table).is_some())).collect();
+    let header: Vec<&str> =
+        ["table", "status"].into_iter().chain(shown.iter().map(|(name, _)| *name)).chain([">time"]).collect();
     let rows = tables
         .iter()
         .map(|t| {
-            vec![
-                t.table.to_string(),
-                status(t.status).to_owned(),
-                arrow(count(t.files_before), count(t.files_after)),
-                arrow(bytes(t.bytes_before), bytes(t.bytes_after)),
-                bytes(t.bytes_read).unwrap_or_else(|| "–".to_owned()),
-                bytes(t.bytes_written).unwrap_or_else(|| "–".to_owned()),
-                format!("{:.1} s", t.seconds),
-            ]
+            let figures = shown.iter().map(|(_, figure)| figure(t).unwrap_or_else(|| "–".to_owned()));
+            let ends = [t.table.to_string(), status(t.status).to_owned()];
+            ends.into_iter().chain(figures).chain([format!("{:.1} s", t.seconds)]).collect()
         })
         .collect();
-    table(&["table", "status", ">files", ">bytes", ">read", ">written", ">time"], rows)
+    table(&header, rows)
+}
+
+/// A figure before and after, once where nothing changed.
+fn change(before: Option<u64>, after: Option<u64>, words: fn(u64) -> String) -> Option<String> {
+    Some(match (before?, after) {
+        (before, Some(after)) if before != after => format!("{} → {}", words(before), words(after)),
+        (before, _) => words(before),
+    })
 }
 
 fn status(status: Status) -> &'static str {

@@ -20,6 +20,7 @@ mod policy;
 mod reason;
 mod removal;
 mod report;
+mod report_steps;
 mod similar;
 mod state;
 
@@ -42,7 +43,7 @@ pub use plan::{
 pub use policy::{CompactPolicy, EncodingProfile, JobOrder, PartialProgress, Verify};
 pub use reason::{PickReason, RouteReason, SkipReason, TaskReason};
 pub use removal::{Count, FileKind, Removal};
-pub use report::{ErrorReport, REPORT_VERSION, Report, Status, TableReport};
+pub use report::{ErrorReport, REPORT_VERSION, Report, Status, StepReport, TableReport};
 pub use similar::{closest, edit_distance};
 pub use state::{
     DataFile, DeleteContent, DeleteFile, FieldBounds, FileFormat, ManifestInfo, Partition, PartitionId, TableState,

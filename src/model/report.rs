@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Removal, TableName};
+use super::{Operation, Removal, TableName};
 use crate::error::{Error, Kind};
 
 /// The version of the JSON document.
@@ -117,6 +117,9 @@ pub struct TableReport {
     /// The process's peak memory so far, where the system tells it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub peak_memory_bytes: Option<u64>,
+    /// The steps of a maintenance run, in their order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<StepReport>,
     /// What went wrong; `null` when nothing did.
     pub error: Option<ErrorReport>,
     /// Sizes of live data files before; for pictures only.
@@ -156,6 +159,7 @@ impl TableReport {
             removed: None,
             seconds: 0.0,
             peak_memory_bytes: None,
+            steps: Vec::new(),
             error: None,
             sizes_before: Vec::new(),
             sizes_after: Vec::new(),
@@ -182,6 +186,16 @@ impl TableReport {
     pub fn exit_code(&self) -> u8 {
         self.error.as_ref().map_or(0, |error| error.kind.exit_code())
     }
+}
+
+/// What one step of a maintenance run did.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct StepReport {
+    /// The operation.
+    pub operation: Operation,
+    /// How it ended; `None` when it was not begun because an earlier step failed.
+    #[serde(flatten)]
+    pub report: Option<TableReport>,
 }
 
 /// The document of a run over tables.
