@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -12,7 +13,7 @@ use super::{output, render};
 use crate::error::{Error, Result};
 use crate::fixture::{self, Kind, Made, TableSpec};
 use crate::lake::{Ambient, Catalog, connect_or_create};
-use crate::model::{CatalogSettings, Codec, TableName, human_bytes};
+use crate::model::{CatalogSettings, Codec, TableName, human_bytes, parse_age};
 use crate::telemetry::Progress;
 
 #[derive(Serialize)]
@@ -38,7 +39,7 @@ pub(super) async fn run(global: &Global, args: &FixtureArgs) -> Result<u8> {
         None => catalog_settings(global, &settings(global)?)?,
     };
     let specs = if args.kind == "demo" { fixture::demo_tables()? } else { vec![spec(args)?] };
-    let ambient = Arc::new(Ambient::system());
+    let ambient = Arc::new(past(args.age.as_deref().map(parse_age).transpose()?.unwrap_or_default()));
     let catalog = connect_or_create(&catalog_settings, ambient.clone()).await?;
     let made = make(&catalog, &ambient, &specs).await?;
     let shown = catalog_settings.public_uri();
@@ -64,6 +65,17 @@ pub(super) async fn make(catalog: &Arc<dyn Catalog>, ambient: &Arc<Ambient>, spe
         made.push(fixture::make(catalog, ambient, spec, &progress).await?);
     }
     Ok(made)
+}
+
+/// A clock that starts so long ago and is moved on by whoever makes a lake; the real one without an age.
+pub(super) fn past(age: Duration) -> Ambient {
+    let system = Ambient::system();
+    if age.is_zero() {
+        return system;
+    }
+    let since = system.now_ms() - i64::try_from(age.as_millis()).unwrap_or(i64::MAX / 2);
+    let seed = system.uuid().as_u64_pair().0;
+    Ambient::manual(since, seed)
 }
 
 /// The catalog of a new lake in a folder.
@@ -101,6 +113,7 @@ fn spec(args: &FixtureArgs) -> Result<TableSpec> {
         Error::invalid(format!("there is no codec {:?}", args.codec))
             .hint("--codec is snappy, zstd, gzip, lz4_raw, brotli or uncompressed")
     })?;
+    let age = args.age.as_deref().map(parse_age).transpose()?.unwrap_or_default();
     Ok(TableSpec {
         files: args.files,
         rows: args.rows,
@@ -110,6 +123,7 @@ fn spec(args: &FixtureArgs) -> Result<TableSpec> {
         skew: args.skew,
         nulls: args.nulls,
         commits: args.commits,
+        pause: age / u32::try_from(args.commits.max(1)).unwrap_or(u32::MAX),
         format_version: args.format_version,
         seed: args.seed,
         ..TableSpec::new(TableName::parse(&args.table)?, Kind::parse(&args.kind)?)

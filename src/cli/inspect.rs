@@ -8,7 +8,7 @@ use super::args::InspectArgs;
 use super::session::Session;
 use super::{output, render};
 use crate::error::Result;
-use crate::model::{ErrorReport, Health, TableName, human_bytes};
+use crate::model::{ErrorReport, Health, TableName, human_age, human_bytes};
 
 #[derive(Serialize)]
 struct Document {
@@ -73,7 +73,7 @@ pub(super) fn text(table: &TableName, health: &Health) -> String {
         ));
     }
     let ages = match (health.oldest_snapshot_age_ms, health.snapshot_age_ms) {
-        (Some(oldest), Some(newest)) => format!(" (oldest {}, newest {})", age(oldest), age(newest)),
+        (Some(oldest), Some(newest)) => format!(" (oldest {}, newest {})", human_age(oldest), human_age(newest)),
         _ => String::new(),
     };
     lines.push(format!("  {} snapshots{ages}, {} refs", health.snapshots, health.refs));
@@ -98,15 +98,4 @@ pub(super) fn text(table: &TableName, health: &Health) -> String {
         lines.push(format!("  left alone: {} files: {}", left.files, left.why));
     }
     lines.join("\n") + "\n"
-}
-
-/// Milliseconds as an age for people.
-fn age(ms: i64) -> String {
-    let seconds = ms.max(0) / 1000;
-    match seconds {
-        0..120 => format!("{seconds} s"),
-        120..7_200 => format!("{} min", seconds / 60),
-        7_200..172_800 => format!("{} h", seconds / 3_600),
-        _ => format!("{} d", seconds / 86_400),
-    }
 }

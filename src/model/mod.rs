@@ -3,6 +3,7 @@
 //! No IO, no async, no clock, no random ids. Everything a person may want to read, save or compare is serialisable;
 //! every order ends in a total order (I11). The only foreign types are the `iceberg` crate's plain spec types.
 
+mod age;
 mod bytes;
 mod catalog;
 mod expire;
@@ -24,6 +25,7 @@ mod report_steps;
 mod similar;
 mod state;
 
+pub use age::{human_age, parse_age};
 pub use bytes::{GIB, KIB, MIB, human_bytes, parse_bytes};
 pub use catalog::CatalogSettings;
 pub use expire::{ExpirePlan, ExpirePolicy, ExpireReason, ExpiredRef, ExpiredSnapshot, KeepReason, KeptSnapshot};

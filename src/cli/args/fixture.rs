@@ -57,6 +57,9 @@ pub(in crate::cli) struct FixtureArgs {
     /// Append commits that the files are spread over
     #[arg(long, default_value_t = 1, env = "ICEWRIGHT_FIXTURE_COMMITS", value_name = "N")]
     pub(in crate::cli) commits: u64,
+    /// Spread the commits over this long before now, as in 40d
+    #[arg(long, env = "ICEWRIGHT_FIXTURE_AGE", value_name = "AGE")]
+    pub(in crate::cli) age: Option<String>,
     /// Iceberg format version, 1 or 2
     #[arg(long, default_value_t = 2, env = "ICEWRIGHT_FIXTURE_FORMAT_VERSION", value_name = "V")]
     pub(in crate::cli) format_version: u8,
