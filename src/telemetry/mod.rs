@@ -1,5 +1,6 @@
 //! Names of fields and metrics, tracing, and progress of long work.
 
+pub mod metrics;
 pub mod process;
 mod progress;
 
