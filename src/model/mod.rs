@@ -23,6 +23,7 @@ mod reason;
 mod removal;
 mod report;
 mod report_steps;
+mod schedule;
 mod similar;
 mod state;
 
@@ -48,6 +49,7 @@ pub use policy::{CompactPolicy, EncodingProfile, JobOrder, PartialProgress, Veri
 pub use reason::{PickReason, RouteReason, SkipReason, TaskReason};
 pub use removal::{Count, FileKind, Removal};
 pub use report::{ErrorReport, REPORT_VERSION, Report, Status, StepReport, TableReport};
+pub use schedule::{CronTime, Windows, parse_zone};
 pub use similar::{closest, edit_distance};
 pub use state::{
     DataFile, DeleteContent, DeleteFile, FieldBounds, FileFormat, ManifestInfo, Partition, PartitionId, TableState,

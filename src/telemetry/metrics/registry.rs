@@ -92,15 +92,15 @@ impl Registry {
             for (labels, one) in all {
                 match one {
                     Series::Value(value) if value.is_nan() => {}
-                    Series::Value(value) => line(&mut text, metric.name, "", metric, labels, None, *value),
+                    Series::Value(value) => line(&mut text, "", metric, labels, None, *value),
                     Series::Histogram { below, sum, count } => {
                         let MetricKind::Histogram(edges) = metric.kind else { continue };
                         for (edge, n) in edges.iter().zip(below) {
-                            line(&mut text, metric.name, "_bucket", metric, labels, Some(&number(*edge)), *n as f64);
+                            line(&mut text, "_bucket", metric, labels, Some(&number(*edge)), *n as f64);
                         }
-                        line(&mut text, metric.name, "_bucket", metric, labels, Some("+Inf"), *count as f64);
-                        line(&mut text, metric.name, "_sum", metric, labels, None, *sum);
-                        line(&mut text, metric.name, "_count", metric, labels, None, *count as f64);
+                        line(&mut text, "_bucket", metric, labels, Some("+Inf"), *count as f64);
+                        line(&mut text, "_sum", metric, labels, None, *sum);
+                        line(&mut text, "_count", metric, labels, None, *count as f64);
                     }
                 }
             }
@@ -109,17 +109,8 @@ impl Registry {
     }
 }
 
-#[expect(clippy::too_many_arguments, reason = "the parts of one line, in their order")]
-fn line(
-    text: &mut String,
-    name: &str,
-    suffix: &str,
-    metric: &Metric,
-    labels: &[String],
-    edge: Option<&str>,
-    value: f64,
-) {
-    text.push_str(name);
+fn line(text: &mut String, suffix: &str, metric: &Metric, labels: &[String], edge: Option<&str>, value: f64) {
+    text.push_str(metric.name);
     text.push_str(suffix);
     let mut pairs: Vec<String> =
         metric.labels.iter().zip(labels).map(|(name, value)| format!("{name}=\"{}\"", escape(value))).collect();
