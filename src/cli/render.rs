@@ -75,7 +75,7 @@ fn status(status: Status) -> &'static str {
 pub(super) fn plan(plan: &Plan, every_file: bool) -> String {
     match plan {
         Plan::Compact(plan) => compact_plan(plan, every_file),
-        Plan::RewriteManifests(_) | Plan::Expire(_) | Plan::RemoveOrphans(_) => {
+        Plan::RewriteManifests(_) | Plan::Expire(_) | Plan::RemoveOrphans(_) | Plan::Archive(_) => {
             format!("{}: {}\n", plan.table(), plan.operation())
         }
     }
@@ -115,6 +115,7 @@ fn group(task: &RewriteTask) -> Vec<String> {
     let route = match task.route {
         Route::Copy => "copy",
         Route::Encode => "encode",
+        Route::Transfer => "transfer",
     };
     vec![
         format!("{} {partition}", task.id),

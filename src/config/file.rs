@@ -1,13 +1,13 @@
 //! `icewright.toml`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use globset::Glob;
 use serde::Deserialize;
 
 use super::units::{Age, Size};
-use super::{CatalogSection, Settings};
+use super::{CatalogSection, Settings, tier};
 use crate::error::{Error, Result};
 use crate::model::{EncodingProfile, Verify};
 
@@ -39,6 +39,16 @@ pub struct Defaults {
     pub expire_older_than: Option<Age>,
     /// Age at which unreferenced files are removed.
     pub orphans_older_than: Option<Age>,
+    /// Only in `[[table]]`: whether its data moves to other tiers at all.
+    pub archive: Option<bool>,
+    /// Only in `[[table]]`: the column that tells the age of rows.
+    pub time_column: Option<String>,
+    /// Only in `[[table]]`: what is different about tiers, by their names.
+    #[serde(default)]
+    tier: BTreeMap<String, BTreeMap<String, toml::Value>>,
+    /// The same, read.
+    #[serde(skip)]
+    pub(super) tiers: BTreeMap<String, BTreeMap<String, String>>,
 }
 
 impl Defaults {
@@ -90,26 +100,6 @@ pub struct TableSection {
     pub policy: Defaults,
 }
 
-/// `[[tier]]`: a class of storage.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Tier {
-    /// Its name.
-    pub name: String,
-    /// Data older than this belongs here; the first tier has none.
-    pub older_than: Option<Age>,
-    /// Where its files go.
-    pub location: Option<String>,
-    /// The store's class for them.
-    pub storage_class: Option<String>,
-    /// Their ZSTD level.
-    pub zstd_level: Option<i32>,
-    /// Their encodings.
-    pub encodings: Option<EncodingProfile>,
-    /// Their size.
-    pub target_file_size: Option<Size>,
-}
-
 /// `[[schedule]]`: what runs when.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -152,7 +142,7 @@ struct Document {
     #[serde(default)]
     table: Vec<Defaults>,
     #[serde(default)]
-    tier: Vec<Tier>,
+    tier: Vec<BTreeMap<String, toml::Value>>,
     #[serde(default)]
     schedule: Vec<Schedule>,
 }
@@ -178,18 +168,23 @@ pub(super) fn parse(text: &str, path: &Path) -> Result<Settings> {
         catalogs.insert(name, section);
     }
     document.defaults.check().map_err(|e| wrong(format!("[defaults] {e}")))?;
-    if document.defaults.pattern.is_some() {
-        return Err(wrong("[defaults] has a match: what is for some tables only belongs into a [[table]]".to_owned()));
+    let defaults = &document.defaults;
+    let of_tables = defaults.archive.is_some() || defaults.time_column.is_some() || !defaults.tier.is_empty();
+    if defaults.pattern.is_some() || of_tables {
+        return Err(wrong(
+            "[defaults] has match, archive, time-column or tier: what is for some tables only belongs into a [[table]]"
+                .to_owned(),
+        ));
     }
     let tables = document.table.into_iter().map(table).collect::<std::result::Result<_, _>>().map_err(wrong)?;
-    tiers(&document.tier).map_err(wrong)?;
+    let tiers = tier::parse(document.tier).map_err(wrong)?;
     document.schedule.iter().try_for_each(schedule).map_err(wrong)?;
     Ok(Settings {
         file: Some(path.to_owned()),
         catalogs,
         defaults: document.defaults,
         tables,
-        tiers: document.tier,
+        tiers,
         schedules: document.schedule,
     })
 }
@@ -200,31 +195,9 @@ fn table(mut policy: Defaults) -> std::result::Result<TableSection, String> {
     };
     glob(&pattern).map_err(|e| format!("[[table]] match = {e}"))?;
     policy.check().map_err(|e| format!("[[table]] {pattern:?}: {e}"))?;
+    policy.tiers =
+        tier::changes(std::mem::take(&mut policy.tier)).map_err(|e| format!("[[table]] {pattern:?}: {e}"))?;
     Ok(TableSection { pattern, policy })
-}
-
-fn tiers(tiers: &[Tier]) -> std::result::Result<(), String> {
-    let mut names = BTreeSet::new();
-    let mut younger: Option<Age> = None;
-    for (index, tier) in tiers.iter().enumerate() {
-        let name = &tier.name;
-        if name.is_empty() || !names.insert(name) {
-            return Err(format!("[[tier]] {name:?}: every tier has a name of its own"));
-        }
-        match (index, tier.older_than) {
-            (0, Some(_)) => return Err(format!("the first tier, {name}, has no older-than: it takes what is new")),
-            (1.., None) => return Err(format!("tier {name} lacks older-than")),
-            (_, Some(age)) if younger.is_some_and(|younger| younger >= age) => {
-                return Err(format!("tier {name} is not older than the one before it: tiers go from hot to cold"));
-            }
-            (_, age) => younger = age,
-        }
-        if tier.location.as_deref() == Some("") || tier.target_file_size == Some(Size(0)) {
-            return Err(format!("tier {name}: location and target-file-size can be left out, but not be empty"));
-        }
-        level(tier.zstd_level).map_err(|e| format!("tier {name}: {e}"))?;
-    }
-    Ok(())
 }
 
 fn schedule(schedule: &Schedule) -> std::result::Result<(), String> {

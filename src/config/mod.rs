@@ -6,13 +6,15 @@ mod file;
 pub mod filter;
 mod policy;
 mod pyiceberg;
+mod tier;
 mod units;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-pub use file::{Budget, Defaults, Schedule, TableSection, Tier};
-pub use policy::{PolicyLayers, compact_policy};
+pub use file::{Budget, Defaults, Schedule, TableSection};
+pub use policy::{ArchiveRequest, PolicyLayers, archive_policy, compact_policy, tier_places};
+pub use tier::Tier;
 pub use units::{Age, Size};
 
 use crate::error::{Error, Result};

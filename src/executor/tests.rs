@@ -81,7 +81,7 @@ impl Bench {
             route_why: RouteReason::AllFit,
             inputs: self.inputs.clone(),
             sort_order_id: None,
-            output: OutputSpec { directory: self.out(), files: 1, bytes, cut_bytes: bytes },
+            output: OutputSpec { directory: self.out(), files: 1, bytes, cut_bytes: bytes, storage_class: None },
             estimate: Estimate { bytes_read: bytes, bytes_written: bytes, seconds: 0.0, memory: 0 },
         };
         let settings = ExecutorSettings { memory: self.memory, workers: 2 };

@@ -61,6 +61,7 @@ pub async fn load_state(table: &LoadedTable, options: &LoadOptions) -> Result<Ta
         deletes,
         manifests,
         footers: BTreeMap::new(),
+        classes: BTreeMap::new(),
         ratios: recorded_ratios(table),
     })
 }

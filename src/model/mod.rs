@@ -4,6 +4,7 @@
 //! every order ends in a total order (I11). The only foreign types are the `iceberg` crate's plain spec types.
 
 mod age;
+mod archive;
 mod bytes;
 mod catalog;
 mod expire;
@@ -26,8 +27,12 @@ mod report_steps;
 mod schedule;
 mod similar;
 mod state;
+mod tier;
 
 pub use age::{human_age, parse_age};
+pub use archive::{
+    ArchivePlan, ArchivePolicy, ArchiveTask, Money, Move, ReclassTask, StayReason, Stays, TierUse, TransferTask,
+};
 pub use bytes::{GIB, KIB, MIB, human_bytes, parse_bytes};
 pub use catalog::CatalogSettings;
 pub use expire::{ExpirePlan, ExpirePolicy, ExpireReason, ExpiredRef, ExpiredSnapshot, KeepReason, KeptSnapshot};
@@ -53,4 +58,8 @@ pub use schedule::{CronTime, Windows, parse_zone};
 pub use similar::{closest, edit_distance};
 pub use state::{
     DataFile, DeleteContent, DeleteFile, FieldBounds, FileFormat, ManifestInfo, Partition, PartitionId, TableState,
+};
+pub use tier::{
+    BILLED_GIB, DAYS_A_MONTH, Prices, Recompress, Tier, TierPlace, class_is_offline, class_prices, human_money,
+    same_class, tier_of, told_by_class,
 };

@@ -16,11 +16,14 @@ pub enum Operation {
     Expire,
     /// Remove files that nothing refers to.
     RemoveOrphans,
+    /// Move ageing data to cheaper storage.
+    Archive,
 }
 
 impl Operation {
     /// All of them, in the order of a maintenance run.
-    pub const ALL: [Self; 4] = [Self::Compact, Self::RewriteManifests, Self::Expire, Self::RemoveOrphans];
+    pub const ALL: [Self; 5] =
+        [Self::Compact, Self::RewriteManifests, Self::Expire, Self::RemoveOrphans, Self::Archive];
 
     /// The name on the command line.
     pub fn name(self) -> &'static str {
@@ -29,6 +32,7 @@ impl Operation {
             Self::RewriteManifests => "rewrite-manifests",
             Self::Expire => "expire",
             Self::RemoveOrphans => "remove-orphans",
+            Self::Archive => "archive",
         }
     }
 }

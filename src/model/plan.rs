@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    CompactPolicy, ExpirePlan, ManifestPlan, Operation, OrphanPlan, PickReason, RouteReason, SkipReason, TableName,
-    TaskReason,
+    ArchivePlan, CompactPolicy, ExpirePlan, ManifestPlan, Operation, OrphanPlan, PickReason, RouteReason, SkipReason,
+    TableName, TaskReason,
 };
 
 /// The version of the plan format that this build writes and reads.
@@ -47,6 +47,8 @@ pub enum Route {
     Copy,
     /// Values are decoded and encoded anew.
     Encode,
+    /// A whole file is copied byte for byte to another place.
+    Transfer,
 }
 
 /// What should come out of a task.
@@ -61,6 +63,9 @@ pub struct OutputSpec {
     /// Where the executor cuts: it re-divides what is left by what it measures, and never lets a file grow past
     /// [`CompactPolicy::target_file_size_bytes`].
     pub cut_bytes: u64,
+    /// The store's class for them; its default when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub storage_class: Option<String>,
 }
 
 /// What a task will cost, as far as that can be told beforehand.
@@ -183,6 +188,8 @@ pub enum Plan {
     Expire(ExpirePlan),
     /// Files that nothing refers to go.
     RemoveOrphans(OrphanPlan),
+    /// Ageing data moves to cheaper storage.
+    Archive(ArchivePlan),
 }
 
 impl Plan {
@@ -193,6 +200,7 @@ impl Plan {
             Self::RewriteManifests(plan) => &plan.table,
             Self::Expire(plan) => &plan.table,
             Self::RemoveOrphans(plan) => &plan.table,
+            Self::Archive(plan) => &plan.table,
         }
     }
 
@@ -203,6 +211,7 @@ impl Plan {
             Self::RewriteManifests(plan) => &plan.table_uuid,
             Self::Expire(plan) => &plan.table_uuid,
             Self::RemoveOrphans(plan) => &plan.table_uuid,
+            Self::Archive(plan) => &plan.table_uuid,
         }
     }
 
@@ -213,6 +222,7 @@ impl Plan {
             Self::RewriteManifests(_) => Operation::RewriteManifests,
             Self::Expire(_) => Operation::Expire,
             Self::RemoveOrphans(_) => Operation::RemoveOrphans,
+            Self::Archive(_) => Operation::Archive,
         }
     }
 
@@ -223,6 +233,7 @@ impl Plan {
             Self::RewriteManifests(plan) => plan.is_empty(),
             Self::Expire(plan) => plan.is_empty(),
             Self::RemoveOrphans(plan) => plan.is_empty(),
+            Self::Archive(plan) => plan.is_empty(),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Codec, Filter, GIB, MIB};
+use super::{Codec, Filter, GIB, MIB, TierPlace};
 use crate::error::{Error, Result};
 
 /// Which Parquet encodings may be written (I13).
@@ -93,6 +93,9 @@ pub struct CompactPolicy {
     pub verify: Verify,
     /// Which rows' files are looked at; all of them without a filter.
     pub filter: Option<Filter>,
+    /// Storage tiers, hottest first: what is in a colder one is left alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tiers: Vec<TierPlace>,
 }
 
 impl Default for CompactPolicy {
@@ -116,6 +119,7 @@ impl Default for CompactPolicy {
             copy_min_row_group_bytes: 4 * MIB,
             verify: Verify::Stats,
             filter: None,
+            tiers: Vec::new(),
         }
     }
 }

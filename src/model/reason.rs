@@ -23,6 +23,13 @@ pub enum PickReason {
     },
     /// `rewrite-all` was asked for.
     RewriteAll,
+    /// Its newest row is so old that it belongs to another tier.
+    Ageing {
+        /// The age of its newest row in days.
+        days: i64,
+    },
+    /// A tier was named for it.
+    Asked,
 }
 
 /// Why a group of files is worth a rewrite.
@@ -45,6 +52,11 @@ pub enum TaskReason {
     Recompress,
     /// `rewrite-all` was asked for.
     RewriteAll,
+    /// It moves to another tier.
+    Archive {
+        /// The tier.
+        tier: String,
+    },
 }
 
 /// Why a file or a table was left alone.
@@ -80,6 +92,11 @@ pub enum SkipReason {
     },
     /// The `--where` filter rules it out.
     FilteredOut,
+    /// It is in a colder tier, and compaction leaves that alone.
+    InTier {
+        /// The tier.
+        tier: String,
+    },
     /// The group did not fit into `max-files-to-rewrite`.
     OverLimit,
     /// Its footer has something that a rewrite would not keep.
@@ -113,6 +130,13 @@ pub enum RouteReason {
     OutsideProfile,
     /// A footer was not read.
     FooterUnknown,
+    /// A sample says that the tier's encoding makes it smaller.
+    BetterEncoding {
+        /// Output bytes for a hundred input bytes.
+        percent: u64,
+    },
+    /// The tier encodes whatever comes to it.
+    AlwaysEncoded,
 }
 
 impl fmt::Display for PickReason {
@@ -122,6 +146,8 @@ impl fmt::Display for PickReason {
             Self::TooLarge => f.write_str("too large"),
             Self::WrongCodec { found } => write!(f, "in {found}"),
             Self::RewriteAll => f.write_str("rewrite-all"),
+            Self::Ageing { days } => write!(f, "{days} days old"),
+            Self::Asked => f.write_str("asked for"),
         }
     }
 }
@@ -134,6 +160,7 @@ impl fmt::Display for TaskReason {
             Self::SplitLarge => f.write_str("a file too large"),
             Self::Recompress => f.write_str("another codec"),
             Self::RewriteAll => f.write_str("rewrite-all"),
+            Self::Archive { tier } => write!(f, "belongs to {tier}"),
         }
     }
 }
@@ -152,6 +179,7 @@ impl fmt::Display for SkipReason {
             Self::Encrypted => f.write_str("encrypted"),
             Self::OldSpec { spec_id } => write!(f, "written with the older partition spec {spec_id}"),
             Self::FilteredOut => f.write_str("ruled out by --where"),
+            Self::InTier { tier } => write!(f, "in the {tier} tier"),
             Self::OverLimit => f.write_str("beyond max-files-to-rewrite"),
             Self::UnsupportedContent { what } => write!(f, "has {what}, which a rewrite would not keep"),
         }
@@ -168,6 +196,8 @@ impl fmt::Display for RouteReason {
             Self::SchemaDiffers => f.write_str("inputs not in the current schema"),
             Self::OutsideProfile => f.write_str("encodings outside the profile"),
             Self::FooterUnknown => f.write_str("a footer was not read"),
+            Self::BetterEncoding { percent } => write!(f, "comes out at {percent} % of its size"),
+            Self::AlwaysEncoded => f.write_str("the tier encodes everything anew"),
         }
     }
 }

@@ -147,6 +147,8 @@ pub struct TableState {
     pub manifests: Vec<ManifestInfo>,
     /// Footers of the files that the planner asked for, by path.
     pub footers: BTreeMap<String, Footer>,
+    /// Storage classes of the files that the planner asked for, by path; a file whose store has no classes is absent.
+    pub classes: BTreeMap<String, String>,
     /// Output bytes per input byte when a file in this codec is rewritten under the current policy: from summaries of
     /// earlier rewrites, or from a sample. A codec without an entry counts as 1.
     pub ratios: BTreeMap<Codec, f64>,

@@ -2,10 +2,12 @@
 //!
 //! No IO, no clock, no random ids: the same state, policy and time give the same plan, byte for byte (I11).
 
+pub mod archive;
 pub mod compact;
 mod filter;
 mod health;
 mod seal;
+mod time;
 
 pub use filter::filter_fields;
 pub use health::health;

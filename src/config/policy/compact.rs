@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use super::archive::tier_places;
 use super::{PolicyLayers, layered, number, size, truth, wrong};
 use crate::error::{Error, Result};
 use crate::model::{CompactPolicy, EncodingProfile, JobOrder, Verify, closest, parse_bytes};
@@ -52,6 +53,7 @@ pub fn compact_policy(layers: &PolicyLayers<'_>) -> Result<CompactPolicy> {
     for (key, given) in &options {
         given.in_context(set(&mut policy, key, &given.value))?;
     }
+    policy.tiers = tier_places(layers)?;
     policy.validate()?;
     Ok(policy)
 }

@@ -1,5 +1,6 @@
 //! From layers of options to validated policies: one file an operation.
 
+mod archive;
 mod compact;
 
 use std::collections::{BTreeMap, HashMap};
@@ -10,6 +11,7 @@ use super::{Defaults, Settings, TableSection};
 use crate::error::{Context, Error, Result};
 use crate::model::{Filter, TableName, parse_bytes};
 
+pub use archive::{ArchiveRequest, archive_policy, tier_places};
 pub use compact::compact_policy;
 
 /// Everything that may say something about a table's policy.

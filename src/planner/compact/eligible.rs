@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use crate::error::Result;
 use crate::model::{
     CompactPolicy, DataFile, DeleteContent, DeleteFile, FileFormat, PartitionId, PickReason, SkipReason, Skipped,
-    TableState,
+    TableState, tier_of,
 };
 use crate::planner::filter::FilterOn;
 
@@ -32,6 +32,8 @@ impl Eligible {
                 Some(SkipReason::Encrypted)
             } else if filter.as_ref().is_some_and(|filter| !filter.may_match(state, file)) {
                 Some(SkipReason::FilteredOut)
+            } else if let Some(tier) = colder_tier(state, policy, file) {
+                Some(SkipReason::InTier { tier })
             } else if delete_files > 0 {
                 Some(SkipReason::HasDeletes { delete_files })
             } else if spec_id != default_spec {
@@ -48,6 +50,15 @@ impl Eligible {
     }
 }
 
+/// The tier of a file that is not in the hottest one.
+fn colder_tier(state: &TableState, policy: &CompactPolicy, file: &DataFile) -> Option<String> {
+    let class = state.classes.get(&file.path).map(String::as_str);
+    match tier_of(&policy.tiers, &file.path, class) {
+        0 => None,
+        index => Some(policy.tiers[index].name.clone()),
+    }
+}
+
 /// Why a file wants to be rewritten, if it does.
 pub(super) fn pick(state: &TableState, policy: &CompactPolicy, file: &DataFile) -> Option<PickReason> {
     let codec = state.footers.get(&file.path).and_then(|footer| footer.main_codec());
@@ -57,7 +68,7 @@ pub(super) fn pick(state: &TableState, policy: &CompactPolicy, file: &DataFile) 
 }
 
 /// Why its size alone makes a file a candidate.
-pub(super) fn size_reason(file: &DataFile, policy: &CompactPolicy) -> Option<PickReason> {
+pub(in crate::planner) fn size_reason(file: &DataFile, policy: &CompactPolicy) -> Option<PickReason> {
     if file.size < policy.min_file_size_bytes {
         Some(PickReason::TooSmall)
     } else if file.size > policy.max_file_size_bytes {
@@ -78,14 +89,14 @@ pub(super) fn our_snapshots(state: &TableState) -> HashSet<i64> {
 }
 
 /// Delete files, found by what they may apply to (spec, "Scan Planning").
-struct Deletes<'a> {
+pub(in crate::planner) struct Deletes<'a> {
     by_partition: HashMap<PartitionId, Vec<&'a DeleteFile>>,
     by_path: HashMap<&'a str, Vec<&'a DeleteFile>>,
     global: Vec<&'a DeleteFile>,
 }
 
 impl<'a> Deletes<'a> {
-    fn index(state: &'a TableState) -> Self {
+    pub(in crate::planner) fn index(state: &'a TableState) -> Self {
         let mut index = Self { by_partition: HashMap::new(), by_path: HashMap::new(), global: Vec::new() };
         for delete in &state.deletes {
             let partition = state.partition(delete.partition);
@@ -100,7 +111,7 @@ impl<'a> Deletes<'a> {
         index
     }
 
-    fn applying_to(&self, file: &DataFile) -> u64 {
+    pub(in crate::planner) fn applying_to(&self, file: &DataFile) -> u64 {
         let here = self.by_partition.get(&file.partition).into_iter().flatten();
         let named = self.by_path.get(file.path.as_str()).into_iter().flatten();
         let all = here.chain(named).chain(&self.global);

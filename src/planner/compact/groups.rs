@@ -81,7 +81,7 @@ pub(super) fn of_partition(
 }
 
 /// Splits candidates that are more than one group may hold into groups of about equal bytes, in order.
-fn split(inputs: Vec<InputFile>, policy: &CompactPolicy) -> Vec<Vec<InputFile>> {
+pub(in crate::planner) fn split(inputs: Vec<InputFile>, policy: &CompactPolicy) -> Vec<Vec<InputFile>> {
     let total: u64 = inputs.iter().map(|input| input.size).sum();
     let parts = total.div_ceil(policy.max_file_group_size_bytes).max(1);
     let share = total.div_ceil(parts).max(1);
@@ -205,7 +205,7 @@ pub(super) fn limit(state: &TableState, policy: &CompactPolicy, groups: &mut Vec
 }
 
 /// The sort order that outputs may claim: only that of a single input, whose rows stay in order when it is cut.
-pub(super) fn kept_sort_order(state: &TableState, inputs: &[InputFile]) -> Option<i32> {
+pub(in crate::planner) fn kept_sort_order(state: &TableState, inputs: &[InputFile]) -> Option<i32> {
     let [only] = inputs else { return None };
     let index = state.files.binary_search_by(|file| file.path.as_str().cmp(&only.path)).ok()?;
     state.files[index].sort_order_id

@@ -5,10 +5,10 @@
 //! holds half a target at all. Only files outside of that band (or in another codec) ever start a rewrite, which makes the
 //! result a fixed point (I8): an output is never a reason to rewrite.
 
-mod eligible;
-mod groups;
-mod route;
-mod size;
+pub(in crate::planner) mod eligible;
+pub(in crate::planner) mod groups;
+pub(in crate::planner) mod route;
+pub(in crate::planner) mod size;
 
 use crate::error::{Error, Result};
 use crate::model::{
@@ -119,6 +119,7 @@ fn task(state: &TableState, policy: &CompactPolicy, id: u32, group: Group) -> Re
             files: group.output_files,
             bytes: group.output_bytes,
             cut_bytes: group.output_bytes / group.output_files.max(1),
+            storage_class: None,
         },
         inputs: group.inputs,
     }
@@ -126,7 +127,7 @@ fn task(state: &TableState, policy: &CompactPolicy, id: u32, group: Group) -> Re
 
 /// Where data files of a partition go. Outputs of tables with `write.object-storage.enabled` are laid out plainly as
 /// well: with files of hundreds of megabytes there are too few keys to make a prefix hot.
-fn directory(state: &TableState, partition: &str) -> String {
+pub(in crate::planner) fn directory(state: &TableState, partition: &str) -> String {
     let properties = state.metadata.properties();
     let data =
         ["write.data.path", "write.folder-storage.path"].iter().find_map(|key| properties.get(*key)).map_or_else(
@@ -137,7 +138,7 @@ fn directory(state: &TableState, partition: &str) -> String {
 }
 
 /// Refuses whole tables that can't be rewritten without loss (I10).
-fn refuse_unsupported(state: &TableState) -> Result<()> {
+pub(in crate::planner) fn refuse_unsupported(state: &TableState) -> Result<()> {
     let version = state.metadata.format_version() as u8;
     if version > 2 {
         return Err(Error::unsupported(format!("table {} has format version {version}", state.name))

@@ -1,9 +1,21 @@
 //! Copy or encode: whether encoded column chunks may be moved as they are.
 
-use crate::model::{CompactPolicy, EncodingProfile, Footer, InputFile, Route, RouteReason, TableState};
+use std::collections::BTreeMap;
+
+use crate::model::{Codec, CompactPolicy, EncodingProfile, Footer, InputFile, Route, RouteReason, TableState};
 
 /// How a group is rewritten, why, and about how many bytes come out.
 pub(super) fn route(state: &TableState, policy: &CompactPolicy, inputs: &[InputFile]) -> (Route, RouteReason, u64) {
+    route_at(state, &state.ratios, policy, inputs)
+}
+
+/// The same with other compression ratios than the table's own.
+pub(in crate::planner) fn route_at(
+    state: &TableState,
+    ratios: &BTreeMap<Codec, f64>,
+    policy: &CompactPolicy,
+    inputs: &[InputFile],
+) -> (Route, RouteReason, u64) {
     let read = inputs.iter().map(|input| input.size).sum();
     let footers: Option<Vec<&Footer>> = inputs.iter().map(|input| state.footers.get(&input.path)).collect();
     let why = match &footers {
@@ -12,7 +24,7 @@ pub(super) fn route(state: &TableState, policy: &CompactPolicy, inputs: &[InputF
     };
     match why {
         None => (Route::Copy, RouteReason::AllFit, read),
-        Some(why) => (Route::Encode, why, shrunk(state, inputs)),
+        Some(why) => (Route::Encode, why, shrunk(state, ratios, inputs)),
     }
 }
 
@@ -45,12 +57,12 @@ fn obstacle(policy: &CompactPolicy, footers: &[&Footer]) -> Option<RouteReason> 
 }
 
 /// Bytes after an encode, by the measured ratio of each file's codec.
-fn shrunk(state: &TableState, inputs: &[InputFile]) -> u64 {
+pub(in crate::planner) fn shrunk(state: &TableState, ratios: &BTreeMap<Codec, f64>, inputs: &[InputFile]) -> u64 {
     let bytes: f64 = inputs
         .iter()
         .map(|input| {
             let codec = state.footers.get(&input.path).and_then(|footer| footer.main_codec());
-            let ratio = codec.and_then(|codec| state.ratios.get(&codec)).copied().unwrap_or(1.0);
+            let ratio = codec.and_then(|codec| ratios.get(&codec)).copied().unwrap_or(1.0);
             input.size as f64 * ratio
         })
         .sum();

@@ -26,7 +26,7 @@ pub(super) fn gains(files: u64, bytes: u64, policy: &CompactPolicy) -> bool {
 }
 
 /// What a rewrite will cost.
-pub(super) fn estimate(
+pub(in crate::planner) fn estimate(
     policy: &CompactPolicy,
     route: Route,
     read: u64,
@@ -34,7 +34,7 @@ pub(super) fn estimate(
     footers: &[Option<&Footer>],
 ) -> Estimate {
     let (speed, memory) = match route {
-        Route::Copy => (COPY_BYTES_PER_SECOND, 0),
+        Route::Copy | Route::Transfer => (COPY_BYTES_PER_SECOND, 0),
         Route::Encode => {
             let largest = footers.iter().flatten().flat_map(|f| &f.row_groups).map(|g| g.compressed).max().unwrap_or(0);
             (ENCODE_BYTES_PER_SECOND, policy.row_group_bytes.min(written).max(largest.min(policy.row_group_bytes)))

@@ -1,14 +1,11 @@
 //! What a partition's values say about a column.
 
-use chrono::{Months, NaiveDate};
 use iceberg::spec::{Literal as Stored, PrimitiveLiteral, PrimitiveType, Transform};
 
 use super::Known;
 use super::literal::Literal;
 use crate::model::{DataFile, TableState};
-
-const DAY_MICROS: i64 = 86_400_000_000;
-const HOUR_MICROS: i64 = 3_600_000_000;
+use crate::planner::time::{self, DAY_MICROS};
 
 /// Narrows what is known of a column by the file's partition: identity tells it exactly, years, months, days and hours
 /// tell a range.
@@ -74,26 +71,7 @@ fn identity(value: &Stored, kind: &PrimitiveType) -> Option<Literal> {
 /// The first and the last value of a column in a partition of a time transform.
 fn range(transform: &Transform, value: &Stored, kind: &PrimitiveType) -> Option<(i64, i64)> {
     let Stored::Primitive(PrimitiveLiteral::Int(ordinal)) = value else { return None };
-    let ordinal = i64::from(*ordinal);
-    let days = |date: NaiveDate| (date - NaiveDate::default()).num_days();
-    // The partition covers [first, end) in microseconds.
-    let (first, end) = match transform {
-        Transform::Year => {
-            let year = |n: i64| NaiveDate::from_ymd_opt(i32::try_from(1970 + n).ok()?, 1, 1);
-            (days(year(ordinal)?) * DAY_MICROS, days(year(ordinal + 1)?) * DAY_MICROS)
-        }
-        Transform::Month => {
-            let start = NaiveDate::from_ymd_opt(
-                i32::try_from(1970 + ordinal.div_euclid(12)).ok()?,
-                u32::try_from(ordinal.rem_euclid(12) + 1).ok()?,
-                1,
-            )?;
-            (days(start) * DAY_MICROS, days(start.checked_add_months(Months::new(1))?) * DAY_MICROS)
-        }
-        Transform::Day => (ordinal * DAY_MICROS, (ordinal + 1) * DAY_MICROS),
-        Transform::Hour => (ordinal * HOUR_MICROS, (ordinal + 1) * HOUR_MICROS),
-        _ => return None,
-    };
+    let (first, end) = time::covers(transform, *ordinal)?;
     match kind {
         PrimitiveType::Date => Some((first.div_euclid(DAY_MICROS), (end - 1).div_euclid(DAY_MICROS))),
         PrimitiveType::Timestamp | PrimitiveType::Timestamptz => Some((first, end - 1)),
@@ -103,7 +81,7 @@ fn range(transform: &Transform, value: &Stored, kind: &PrimitiveType) -> Option<
 
 #[cfg(test)]
 mod tests {
-    use chrono::Datelike;
+    use chrono::{Datelike, NaiveDate};
 
     use super::*;
 

@@ -1,5 +1,6 @@
 //! The planner as a whole: layouts that people can read, and properties that hold for every policy.
 
+mod archive;
 mod filters;
 mod layouts;
 mod properties;

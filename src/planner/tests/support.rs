@@ -68,6 +68,7 @@ impl Table {
             deletes: Vec::new(),
             manifests: Vec::new(),
             footers: BTreeMap::new(),
+            classes: BTreeMap::new(),
             ratios: BTreeMap::new(),
         };
         Self { state }
