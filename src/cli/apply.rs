@@ -2,7 +2,7 @@
 
 use super::args::ApplyArgs;
 use super::bars::Bars;
-use super::compact::finish;
+use super::ending::finish;
 use super::plan::load;
 use super::session::Session;
 use crate::error::Result;
@@ -20,5 +20,5 @@ pub(super) async fn run(session: &Session, args: &ApplyArgs) -> Result<u8> {
         reports.push(session.maintenance.apply(saved).await);
         drop(bars);
     }
-    finish("apply", session.json, reports)
+    finish(session, "apply", reports).await
 }

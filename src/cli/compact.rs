@@ -4,10 +4,11 @@ use std::collections::HashMap;
 
 use super::args::CompactArgs;
 use super::bars::Bars;
+use super::ending::finish;
 use super::session::Session;
 use super::{output, render};
 use crate::error::Result;
-use crate::model::{REPORT_VERSION, Report, TableName, TableReport};
+use crate::model::{TableName, TableReport};
 
 /// Compacts tables one after another; the worst result is the exit code.
 pub(super) async fn run(session: &Session, args: &CompactArgs) -> Result<u8> {
@@ -15,7 +16,7 @@ pub(super) async fn run(session: &Session, args: &CompactArgs) -> Result<u8> {
     for name in session.tables(&args.tables).await? {
         reports.push(one(session, args, &name).await?);
     }
-    finish("compact", session.json, reports)
+    finish(session, "compact", reports).await
 }
 
 async fn one(session: &Session, args: &CompactArgs, name: &TableName) -> Result<TableReport> {
@@ -42,21 +43,4 @@ async fn one(session: &Session, args: &CompactArgs, name: &TableName) -> Result<
         "compaction ended"
     );
     Ok(report)
-}
-
-/// Prints reports and gives the exit code: the worst of the tables.
-pub(super) fn finish(command: &str, json: bool, tables: Vec<TableReport>) -> Result<u8> {
-    let worst = tables.iter().map(TableReport::exit_code).max().unwrap_or(0);
-    if json {
-        output::json(&Report { version: REPORT_VERSION, command: command.to_owned(), tables })?;
-        return Ok(worst);
-    }
-    output::data(&render::reports(&tables));
-    for (report, error) in tables.iter().filter_map(|report| report.error.as_ref().map(|error| (report, error))) {
-        output::talk(&format!("error: {}: {}", report.table, error.message));
-        if let Some(hint) = &error.hint {
-            output::talk(&format!(" hint: {hint}"));
-        }
-    }
-    Ok(worst)
 }

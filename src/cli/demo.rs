@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use super::args::{DemoArgs, Global, RewriteOptions};
 use super::bars::Bars;
-use super::compact::finish;
+use super::ending::{Aftermath, finish};
 use super::session::{Session, resources};
 use super::{fixture, inspect, output, render};
 use crate::config::Settings;
@@ -36,6 +36,7 @@ pub(super) async fn run(global: &Global, args: &DemoArgs) -> Result<u8> {
     let made = fixture::make(&catalog, &ambient, &demo_tables()?).await?;
     output::talk(&format!("{}\nmade in {:.1} s\n", fixture::text(&made), start.elapsed().as_secs_f64()));
 
+    let aftermath = Aftermath::new(global, &ambient)?;
     let session = Session {
         maintenance: Maintenance {
             catalog,
@@ -45,6 +46,7 @@ pub(super) async fn run(global: &Global, args: &DemoArgs) -> Result<u8> {
         },
         settings: Settings::default(),
         json: global.json,
+        aftermath,
     };
     let options = RewriteOptions::default();
     let policy_for =
@@ -75,7 +77,7 @@ pub(super) async fn run(global: &Global, args: &DemoArgs) -> Result<u8> {
         human_bytes(sum(|r| r.bytes_after)),
         reports.iter().map(|r| r.seconds).sum::<f64>(),
     ));
-    let code = finish("demo", session.json, reports)?;
+    let code = finish(&session, "demo", reports).await?;
     output::talk(&format!(
         "\nWhat to try next:\n  icewright inspect --catalog {uri} --all\n  icewright plan compact --catalog {uri} --all --rewrite-all\n  \
          icewright compact --catalog {uri} --all --dry-run   (nothing to do: a second run never rewrites again)\n  \

@@ -6,6 +6,7 @@ mod bars;
 mod compact;
 mod demo;
 mod doctor;
+mod ending;
 mod fixture;
 mod inspect;
 mod logs;

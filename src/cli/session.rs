@@ -6,6 +6,7 @@ use std::sync::Arc;
 use globset::GlobBuilder;
 
 use super::args::{Global, RewriteOptions, Tables};
+use super::ending::Aftermath;
 use crate::config::{self, Environment, PolicyLayers, Settings};
 use crate::error::{Error, Result};
 use crate::executor::ExecutorSettings;
@@ -23,6 +24,7 @@ pub(super) struct Session {
     pub(super) maintenance: Maintenance,
     pub(super) settings: Settings,
     pub(super) json: bool,
+    pub(super) aftermath: Aftermath,
 }
 
 impl Session {
@@ -31,10 +33,11 @@ impl Session {
         let settings = settings(global)?;
         let catalog = catalog_settings(global, &settings)?;
         let ambient = Arc::new(Ambient::system());
+        let aftermath = Aftermath::new(global, &ambient)?;
         let catalog = connect(&catalog, ambient.clone()).await?;
         let maintenance =
             Maintenance { catalog, ambient, resources: resources(global)?, progress: Arc::new(Progress::default()) };
-        Ok(Self { maintenance, settings, json: global.json })
+        Ok(Self { maintenance, settings, json: global.json, aftermath })
     }
 
     /// The tables that were asked for, sorted, each once.

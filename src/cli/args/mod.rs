@@ -54,6 +54,9 @@ pub(super) struct Global {
     /// Memory budget [default: 512MiB, or three quarters of the container's limit if that is less]
     #[arg(long, global = true, env = "ICEWRIGHT_MEMORY", value_name = "SIZE")]
     pub(super) memory: Option<String>,
+    /// Push metrics at the end of a run: http://victoria-metrics:8428, or a Pushgateway's /metrics/job/NAME
+    #[arg(long, global = true, env = "ICEWRIGHT_METRICS_PUSH", value_name = "URL", hide_env_values = true)]
+    pub(super) metrics_push: Option<String>,
     /// Threads for encoding [default: the processors this process may use]
     #[arg(long, global = true, env = "ICEWRIGHT_WORKERS", value_name = "N")]
     pub(super) workers: Option<usize>,

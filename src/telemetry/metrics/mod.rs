@@ -1,9 +1,11 @@
 //! Metrics: names, current values, and Prometheus' text format. Recording never fails a run.
 
 pub mod names;
+mod push;
 mod record;
 mod registry;
 
 pub use names::{Metric, MetricKind};
+pub use push::PushTarget;
 pub use record::{FleetLimits, OTHER_TABLES, record_end, record_fleet, record_process, record_run};
 pub use registry::Registry;

@@ -99,6 +99,14 @@ metrics! {
     LAST_SUCCESS = "icewright_last_success_timestamp_seconds" Gauge, ["operation"], "When an operation over all its tables last ended without a failure, seconds since 1970.";
     LAST_RUN = "icewright_last_run_timestamp_seconds" Gauge, ["operation"], "When an operation over all its tables last ended, seconds since 1970.";
 
+    LAST_RUN_SECONDS = "icewright_last_run_duration_seconds" Gauge, ["operation"], "How long the last run over all its tables took. For jobs that push and end: their counters start anew each time, sum_over_time of these adds up.";
+    LAST_RUN_TABLES = "icewright_last_run_tables" Gauge, ["operation", "status"], "Tables of the last run by how they ended.";
+    LAST_RUN_READ = "icewright_last_run_read_bytes" Gauge, ["operation"], "Bytes of data files that the last run read.";
+    LAST_RUN_WRITTEN = "icewright_last_run_written_bytes" Gauge, ["operation"], "Bytes of data files that the last run wrote.";
+    LAST_RUN_FILES_SAVED = "icewright_last_run_saved_files" Gauge, ["operation"], "Live data files that queries no longer have to open since the last run.";
+    LAST_RUN_BYTES_SAVED = "icewright_last_run_saved_bytes" Gauge, ["operation"], "Live bytes that queries no longer have to read since the last run.";
+    LAST_RUN_REMOVED = "icewright_last_run_removed_bytes" Gauge, ["operation"], "Bytes that the last run removed from storage.";
+
     SCHEDULE_NEXT = "icewright_schedule_next_timestamp_seconds" Gauge, ["schedule"], "When a schedule is due next, seconds since 1970.";
     SCHEDULE_MISSED = "icewright_schedule_missed_total" Counter, ["schedule"], "Times at which a schedule was due and did not start: outside of its window, or during a downtime beyond its catch-up.";
     SCHEDULE_STARTED = "icewright_schedule_started_total" Counter, ["schedule"], "Times at which a schedule started.";

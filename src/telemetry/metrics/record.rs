@@ -91,7 +91,6 @@ pub fn record_run(registry: &Registry, operation: &str, report: &TableReport, ow
     registry.observe(&names::RUN_SECONDS_HISTOGRAM, &labels, report.seconds);
     if report.status != Status::DryRun {
         let add = |metric, value: Option<u64>| registry.add(metric, &labels, value.unwrap_or(0) as f64);
-        let less = |before: Option<u64>, after: Option<u64>| Some(before?.saturating_sub(after?));
         add(&names::RUN_BYTES_READ, report.bytes_read);
         add(&names::RUN_BYTES_WRITTEN, report.bytes_written);
         add(&names::RUN_GROUPS, report.groups_committed);
@@ -110,10 +109,30 @@ pub fn record_run(registry: &Registry, operation: &str, report: &TableReport, ow
 
 /// Records the end of a run over all tables that were asked for.
 pub fn record_end(registry: &Registry, operation: &str, reports: &[TableReport], now_ms: i64) {
-    registry.set(&names::LAST_RUN, &[operation], seconds(now_ms));
+    let labels = [operation];
+    registry.set(&names::LAST_RUN, &labels, seconds(now_ms));
     if reports.iter().all(|report| report.error.is_none()) {
-        registry.set(&names::LAST_SUCCESS, &[operation], seconds(now_ms));
+        registry.set(&names::LAST_SUCCESS, &labels, seconds(now_ms));
     }
+    for kind in [Status::Committed, Status::NothingToDo, Status::DryRun, Status::Refused, Status::Failed] {
+        let tables = reports.iter().filter(|report| report.status == kind).count();
+        registry.set(&names::LAST_RUN_TABLES, &[operation, status(kind)], tables as f64);
+    }
+    registry.set(&names::LAST_RUN_SECONDS, &labels, reports.iter().map(|report| report.seconds).sum());
+    // A dry run changed nothing: its expectations are no savings.
+    let real = || reports.iter().filter(|report| report.status != Status::DryRun);
+    let sum = |metric, pick: fn(&TableReport) -> Option<u64>| {
+        registry.set(metric, &labels, real().filter_map(pick).sum::<u64>() as f64);
+    };
+    sum(&names::LAST_RUN_READ, |report| report.bytes_read);
+    sum(&names::LAST_RUN_WRITTEN, |report| report.bytes_written);
+    sum(&names::LAST_RUN_FILES_SAVED, |report| less(report.files_before, report.files_after));
+    sum(&names::LAST_RUN_BYTES_SAVED, |report| less(report.bytes_before, report.bytes_after));
+    sum(&names::LAST_RUN_REMOVED, |report| report.bytes_removed);
+}
+
+fn less(before: Option<u64>, after: Option<u64>) -> Option<u64> {
+    Some(before?.saturating_sub(after?))
 }
 
 fn status(status: Status) -> &'static str {
@@ -195,6 +214,7 @@ mod tests {
         assert_eq!(registry.value(&names::TABLE_RUN_SUCCESS, &["db.t", "compact"]), Some(0.0));
         assert_eq!(registry.value(&names::RUNS, &["compact", "failed"]), Some(1.0));
         assert_eq!(registry.value(&names::LAST_RUN, &["compact"]), Some(7.0));
+        assert_eq!(registry.value(&names::LAST_RUN_FILES_SAVED, &["compact"]), Some(192.0));
         assert_eq!(registry.value(&names::LAST_SUCCESS, &["compact"]), None);
     }
 }

@@ -133,6 +133,30 @@ pub(crate) fn rest(folder: &Path) -> Option<Server> {
     Some(Server::start(child, port, tempfile::tempdir().unwrap(), "the REST catalog"))
 }
 
+/// VictoriaMetrics from Debian's package; what is pushed can be queried at once.
+pub(crate) fn victoria_metrics() -> Option<Server> {
+    let program = Path::new("/usr/bin/victoria-metrics");
+    if !available("VictoriaMetrics", program) {
+        return None;
+    }
+    let (port, dir) = (free_port(), tempfile::tempdir().unwrap());
+    let child = Command::new(program)
+        .arg(format!("-httpListenAddr=127.0.0.1:{port}"))
+        .arg(format!("-storageDataPath={}", dir.path().display()))
+        .args(["-search.latencyOffset=0s", "-loggerLevel=ERROR"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    Some(Server::start(child, port, dir, "VictoriaMetrics"))
+}
+
+/// The body (and head) of a GET on the loopback.
+pub(crate) fn get(port: u16, path: &str) -> String {
+    http(port, &format!("GET {path} HTTP/1.1"))
+}
+
 /// One bare HTTP request.
 fn http(port: u16, request: &str) -> String {
     let mut socket = TcpStream::connect(("127.0.0.1", port)).unwrap();
