@@ -7,6 +7,7 @@
 mod bad_input;
 mod catalogs;
 mod crash;
+mod deploy;
 mod metrics;
 mod plans;
 mod safety;
