@@ -99,6 +99,11 @@ pub enum KeepReason {
         /// How many are kept.
         min: u64,
     },
+    /// Old, but an even older one of the branch is kept: a history has no gaps.
+    Between {
+        /// The branch.
+        branch: String,
+    },
     /// Not old enough.
     NotOld,
     /// So young that readers may be at work on it.
@@ -111,7 +116,7 @@ pub enum KeepReason {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "reason", rename_all = "snake_case")]
 pub enum ExpireReason {
-    /// `main` has more than it may have.
+    /// `main` has more than it may have, and no tag or branch holds it.
     BeyondMax {
         /// How many may stay.
         max: u64,
@@ -130,6 +135,7 @@ impl fmt::Display for KeepReason {
             Self::Head { branch } => write!(f, "head of branch {branch}"),
             Self::Tagged { tag } => write!(f, "tagged {tag}"),
             Self::AmongNewest { branch, min } => write!(f, "among the newest {min} of {branch}"),
+            Self::Between { branch } => write!(f, "an older one of {branch} is kept"),
             Self::NotOld => f.write_str("not old enough"),
             Self::TooYoung => f.write_str("younger than min-age"),
             Self::NotNamed => f.write_str("not named"),

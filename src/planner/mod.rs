@@ -4,6 +4,7 @@
 
 pub mod archive;
 pub mod compact;
+pub mod expire;
 mod filter;
 mod health;
 mod seal;
