@@ -14,6 +14,7 @@
 mod change;
 mod check;
 mod entries;
+mod expire;
 mod retry;
 mod snapshot;
 mod swap;
@@ -29,7 +30,8 @@ use crate::lake::{Ambient, Catalog, LoadedTable, manifests::read_manifest_list};
 use crate::model::{Base, NewFile, Outcome, TableName};
 use change::Change;
 use check::Check;
-use retry::Retry;
+pub use expire::Expired;
+pub use retry::Retry;
 use write::Written;
 
 /// Writes metadata through one catalog.

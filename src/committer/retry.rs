@@ -13,7 +13,7 @@ const TOTAL_MS: u64 = 1_800_000;
 
 /// How often and how long a commit is tried again.
 #[derive(Debug)]
-pub(super) struct Retry {
+pub struct Retry {
     left: u64,
     next: Duration,
     longest: Duration,
@@ -22,7 +22,7 @@ pub(super) struct Retry {
 
 impl Retry {
     /// The table's own wishes.
-    pub(super) fn from_properties(properties: &HashMap<String, String>) -> Self {
+    pub fn from_properties(properties: &HashMap<String, String>) -> Self {
         let number = |key: &str, default: u64| {
             properties.get(&format!("commit.retry.{key}")).and_then(|text| text.parse().ok()).unwrap_or(default)
         };
@@ -35,7 +35,7 @@ impl Retry {
     }
 
     /// Waits for the next attempt; `false` when there is none left.
-    pub(super) async fn wait(&mut self, ambient: &Ambient) -> bool {
+    pub async fn wait(&mut self, ambient: &Ambient) -> bool {
         let pause = ambient.jitter(self.next.min(self.longest));
         let Some(total) = self.total.checked_sub(pause) else { return false };
         if self.left == 0 {

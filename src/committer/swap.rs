@@ -23,9 +23,9 @@ use crate::lake::{LoadedTable, Swap, TableChange};
 /// The branch that is maintained.
 const MAIN: &str = "main";
 /// How often an unknown result is looked into.
-const ROUNDS: u32 = 6;
+pub(super) const ROUNDS: u32 = 6;
 /// The first wait between two looks; it doubles.
-const FIRST_WAIT: Duration = Duration::from_millis(100);
+pub(super) const FIRST_WAIT: Duration = Duration::from_millis(100);
 
 impl Committer {
     /// Swaps in a snapshot and makes sure how that ended.
