@@ -2,10 +2,16 @@
 //!
 //! - Outputs that were written and definitely not committed ([`discard`]). They are named one by one by whoever made
 //!   them, so nothing reachable can be among them (I7).
-//! - Files that no retained metadata reaches ([`Remover`]): only below the table's own locations, whatever is asked.
+//! - Files that no retained metadata reaches ([`Reach`] finds them after an expiry, [`Remover`] removes them): only below
+//!   the table's own locations, whatever is asked.
 
+mod candidates;
+mod heads;
+mod reach;
 mod remove;
 
+pub use heads::Heads;
+pub use reach::Reach;
 pub use remove::{Doomed, Remover};
 
 use crate::lake::Store;

@@ -1,0 +1,80 @@
+//! Files that may be unreachable, held in little memory: folders once, names without them, keys as 128-bit hashes.
+
+use std::collections::HashMap;
+
+use twox_hash::XxHash3_128;
+
+use super::Doomed;
+use crate::lake::Location;
+use crate::lake::references::FileRef;
+use crate::model::FileKind;
+
+/// A location whichever way it is written. Two different ones that seem equal would only be kept for longer.
+pub(super) fn key(location: &str) -> u128 {
+    match Location::parse(location) {
+        Ok(parsed) => XxHash3_128::oneshot(parsed.canonical().as_bytes()),
+        Err(_) => XxHash3_128::oneshot(location.as_bytes()),
+    }
+}
+
+/// A set of files.
+#[derive(Debug, Default)]
+pub(super) struct Candidates {
+    folders: Vec<String>,
+    known: HashMap<String, u32>,
+    files: HashMap<u128, File>,
+}
+
+#[derive(Debug)]
+struct File {
+    name: Box<str>,
+    size: u64,
+    folder: u32,
+    kind: FileKind,
+}
+
+impl Candidates {
+    pub(super) fn len(&self) -> usize {
+        self.files.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.files.is_empty()
+    }
+
+    pub(super) fn add(&mut self, key: u128, file: &FileRef) {
+        let (folder, name) = file.path.rsplit_once('/').unwrap_or(("", &file.path));
+        let folder = match self.known.get(folder) {
+            Some(known) => *known,
+            None => {
+                let next = u32::try_from(self.folders.len()).unwrap_or(u32::MAX);
+                self.folders.push(folder.to_owned());
+                self.known.insert(folder.to_owned(), next);
+                next
+            }
+        };
+        self.files.entry(key).or_insert_with(|| File { name: name.into(), size: file.size, folder, kind: file.kind });
+    }
+
+    /// Takes out a file that is reachable after all.
+    pub(super) fn spare(&mut self, key: u128) {
+        self.files.remove(&key);
+    }
+
+    pub(super) fn keys(&self) -> impl Iterator<Item = u128> {
+        self.files.keys().copied()
+    }
+
+    /// The files, one by one.
+    pub(super) fn into_files(self) -> impl Iterator<Item = Doomed> + Send {
+        let folders = self.folders;
+        self.files.into_values().map(move |file| Doomed {
+            kind: file.kind,
+            path: match folders.get(file.folder as usize).map_or("", String::as_str) {
+                "" => file.name.into_string(),
+                folder => format!("{folder}/{}", file.name),
+            },
+            size: file.size,
+        })
+    }
+}
