@@ -31,6 +31,14 @@ pub(super) async fn run(session: &Session, args: &PlanArgs) -> Result<u8> {
             })
             .await
         }
+        PlanOperation::Expire(args) => {
+            each(session, &args.tables, &args.out, async |name| {
+                let policy_for =
+                    |table: &TableName, properties: &_| session.expire_policy(&args.options, table, properties);
+                Ok(Plan::Expire(session.maintenance.plan_expiry(name, &policy_for, true).await?.plan))
+            })
+            .await
+        }
     }
 }
 

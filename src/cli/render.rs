@@ -75,7 +75,8 @@ fn status(status: Status) -> &'static str {
 pub(super) fn plan(plan: &Plan, every_file: bool) -> String {
     match plan {
         Plan::Compact(plan) => compact_plan(plan, every_file),
-        Plan::RewriteManifests(_) | Plan::Expire(_) | Plan::RemoveOrphans(_) | Plan::Archive(_) => {
+        Plan::Expire(plan) => super::expire::text(plan, every_file),
+        Plan::RewriteManifests(_) | Plan::RemoveOrphans(_) | Plan::Archive(_) => {
             format!("{}: {}\n", plan.table(), plan.operation())
         }
     }

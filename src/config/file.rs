@@ -72,6 +72,16 @@ impl Defaults {
         all.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect()
     }
 
+    /// The options of an expiry.
+    pub(super) fn expire_options(&self) -> BTreeMap<String, String> {
+        let all = [
+            ("retain-min", self.retain_min.map(|snapshots| snapshots.to_string())),
+            ("retain-max", self.retain_max.map(|snapshots| snapshots.to_string())),
+            ("older-than", self.expire_older_than.map(|age| format!("{}ms", age.0.as_millis()))),
+        ];
+        all.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect()
+    }
+
     fn check(&self) -> std::result::Result<(), String> {
         if self.target_file_size == Some(Size(0)) {
             return Err("target-file-size is 0".to_owned());

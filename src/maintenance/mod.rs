@@ -11,6 +11,7 @@ mod apply;
 mod compact;
 pub mod doctor;
 mod execute;
+mod expire;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -23,6 +24,7 @@ use crate::lake::{Ambient, Catalog, LoadOptions, LoadedTable, load_state, read_f
 use crate::model::{Codec, CompactPlan, CompactPolicy, Health, TableName, TableState};
 use crate::telemetry::Progress;
 use crate::{executor, planner};
+pub use expire::PlannedExpiry;
 
 /// Resolves a policy of a table from its name and its properties.
 pub type PolicyFor<'a, P = CompactPolicy> =

@@ -9,17 +9,19 @@ use crate::model::{
 
 /// How many partitions are named.
 const WORST: usize = 10;
-/// Snapshots above this number are due for expiry (`retain-max`).
-const MOST_SNAPSHOTS: u64 = 20;
-/// Snapshots beyond `retain-min` and older than this are due for expiry.
-const OLD_MS: i64 = 5 * 24 * 3600 * 1000;
-const FEWEST_SNAPSHOTS: u64 = 10;
 /// Many manifests that are small on average slow every scan's planning (Iceberg merges from 100 on, to 8 MiB).
 const MANY_MANIFESTS: u64 = 100;
 const SMALL_MANIFEST: u64 = MIB;
 
-/// Describes a table. `plan` is what a compaction would do now; `None` when it would be refused, with the reason.
-pub fn health(state: &TableState, policy: &CompactPolicy, plan: Result<&CompactPlan, &str>, now_ms: i64) -> Health {
+/// Describes a table. `plan` is what a compaction would do now, or why it would be refused; `expire` says whether an
+/// expiry is due.
+pub fn health(
+    state: &TableState,
+    policy: &CompactPolicy,
+    plan: Result<&CompactPlan, &str>,
+    expire: Due,
+    now_ms: i64,
+) -> Health {
     let metadata = &state.metadata;
     let is_small = |size: u64| size < policy.min_file_size_bytes;
     let oldest = metadata.snapshots().map(|snapshot| snapshot.timestamp_ms()).min();
@@ -47,7 +49,7 @@ pub fn health(state: &TableState, policy: &CompactPolicy, plan: Result<&CompactP
         metadata_versions: metadata.metadata_log().len() as u64,
         manifests: state.manifests.len() as u64,
         manifest_bytes: state.manifests.iter().map(|manifest| manifest.size).sum(),
-        due: due(state, plan, oldest.map(|oldest| now_ms - oldest)),
+        due: due(state, plan, expire),
         left_alone,
     }
 }
@@ -98,7 +100,7 @@ fn left_alone(plan: &CompactPlan) -> (u64, Vec<LeftAlone>) {
     (with_deletes, counted)
 }
 
-fn due(state: &TableState, plan: Result<&CompactPlan, &str>, oldest_age_ms: Option<i64>) -> Vec<Due> {
+fn due(state: &TableState, plan: Result<&CompactPlan, &str>, expire: Due) -> Vec<Due> {
     let entry = |operation: &str, due: bool, why: String| Due { operation: operation.to_owned(), due, why };
     let compact = match plan {
         Err(refused) => entry("compact", false, refused.to_owned()),
@@ -114,13 +116,6 @@ fn due(state: &TableState, plan: Result<&CompactPlan, &str>, oldest_age_ms: Opti
             );
             entry("compact", true, words)
         }
-    };
-    let snapshots = state.metadata.snapshots().len() as u64;
-    let old = oldest_age_ms.is_some_and(|age| age > OLD_MS) && snapshots > FEWEST_SNAPSHOTS;
-    let expire = match (snapshots > MOST_SNAPSHOTS, old) {
-        (true, _) => entry("expire", true, format!("{snapshots} snapshots, more than {MOST_SNAPSHOTS}")),
-        (_, true) => entry("expire", true, "snapshots older than 5 days beyond the 10 that are kept".to_owned()),
-        _ => entry("expire", false, format!("{snapshots} snapshots")),
     };
     let manifests = state.manifests.len() as u64;
     let bytes: u64 = state.manifests.iter().map(|manifest| manifest.size).sum();

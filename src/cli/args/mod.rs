@@ -1,6 +1,7 @@
 //! Raw arguments, as clap reads them. Every flag has an `ICEWRIGHT_…` variable.
 
 mod compact;
+mod expire;
 mod fixture;
 mod inspect;
 mod plan;
@@ -10,6 +11,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(super) use compact::{CompactArgs, PlanCompactArgs, RewriteOptions};
+pub(super) use expire::{ExpireArgs, ExpireOptions, PlanExpireArgs};
 pub(super) use fixture::{DemoArgs, DoctorArgs, FixtureArgs};
 pub(super) use inspect::InspectArgs;
 pub(super) use plan::{ApplyArgs, PlanArgs, PlanOperation, PlanOutput};
@@ -84,6 +86,8 @@ pub(super) enum Verb {
     Apply(ApplyArgs),
     /// Merge small files into 256–512 MiB ZSTD files
     Compact(CompactArgs),
+    /// Let old snapshots and metadata versions go, with the files that only they reach
+    Expire(ExpireArgs),
     /// Make a deterministic lake for tests and benchmarks
     Fixture(FixtureArgs),
     /// Check configuration, catalog and storage rights before the first run

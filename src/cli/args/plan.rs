@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::PlanCompactArgs;
+use super::{PlanCompactArgs, PlanExpireArgs};
 
 /// `icewright plan`.
 #[derive(Debug, Args)]
@@ -18,6 +18,8 @@ pub(in crate::cli) struct PlanArgs {
 pub(in crate::cli) enum PlanOperation {
     /// Plan a compaction
     Compact(PlanCompactArgs),
+    /// Plan an expiry
+    Expire(PlanExpireArgs),
 }
 
 /// Where a plan goes, and how much of it is shown.

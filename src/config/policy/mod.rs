@@ -2,6 +2,7 @@
 
 mod archive;
 mod compact;
+mod expire;
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -9,10 +10,11 @@ use globset::Glob;
 
 use super::{Defaults, Settings, TableSection};
 use crate::error::{Context, Error, Result};
-use crate::model::{Filter, TableName, parse_bytes};
+use crate::model::{Filter, TableName, parse_age, parse_bytes};
 
 pub use archive::{ArchiveRequest, archive_policy, tier_places};
 pub use compact::compact_policy;
+pub use expire::expire_policy;
 
 /// Everything that may say something about a table's policy.
 #[derive(Debug)]
@@ -41,21 +43,23 @@ fn layered(
 ) -> Result<BTreeMap<String, Given>> {
     let section = most_specific(&layers.settings.tables, layers.table)?;
     let mut options: BTreeMap<String, Given> = BTreeMap::new();
-    let mut lay = |layer: Options, from: &str| {
-        options.extend(layer.into_iter().map(|(key, value)| (key, Given { value, from: from.to_owned() })));
+    let mut lay = |layer: Options, rank: u8, from: &str| {
+        options.extend(layer.into_iter().map(|(key, value)| (key, Given { value, rank, from: from.to_owned() })));
     };
-    lay(of_section(&layers.settings.defaults), "[defaults] in the configuration");
-    lay(of_properties(layers.properties), "the table's own write properties");
+    lay(of_section(&layers.settings.defaults), 1, "[defaults] in the configuration");
+    lay(of_properties(layers.properties), 2, "the table's own properties");
     if let Some(section) = section {
-        lay(of_section(&section.policy), &format!("[[table]] {:?} in the configuration", section.pattern));
+        lay(of_section(&section.policy), 3, &format!("[[table]] {:?} in the configuration", section.pattern));
     }
-    lay(layers.options.clone(), "");
+    lay(layers.options.clone(), 4, "");
     Ok(options)
 }
 
 /// A value, and where it comes from; empty for the command line and the environment.
 struct Given {
     value: String,
+    /// Values of a higher rank win; built-in ones have 0.
+    rank: u8,
     from: String,
 }
 
@@ -101,6 +105,15 @@ fn size(key: &str, value: &str) -> Result<u64> {
 
 fn number(key: &str, value: &str) -> Result<u64> {
     value.trim().parse().map_err(|_| wrong(key, value, "a whole number"))
+}
+
+/// Milliseconds of `5d`, `2h`, or, as Iceberg's properties have it, a plain number of milliseconds with `ms`.
+fn age(key: &str, value: &str) -> Result<u64> {
+    if let Some(number) = value.trim().strip_suffix("ms") {
+        return number.trim().parse().map_err(|_| wrong(key, value, "a number of milliseconds"));
+    }
+    let age = parse_age(value).map_err(|_| wrong(key, value, "a time span such as 5d or 12h"))?;
+    Ok(u64::try_from(age.as_millis()).unwrap_or(u64::MAX))
 }
 
 fn truth(key: &str, value: &str) -> Result<bool> {

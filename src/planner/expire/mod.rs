@@ -44,8 +44,7 @@ pub fn plan(history: &History, policy: &ExpirePolicy, now_ms: i64) -> Result<Exp
     }
     let (specs, schemas) =
         if policy.clean_expired_metadata { leftovers::unused(history, &kept) } else { Default::default() };
-    let too_long = history.metadata_versions > policy.previous_versions_max;
-    Ok(ExpirePlan {
+    let mut plan = ExpirePlan {
         table: history.table.clone(),
         table_uuid: history.table_uuid.clone(),
         metadata_location: history.metadata_location.clone(),
@@ -57,9 +56,20 @@ pub fn plan(history: &History, policy: &ExpirePolicy, now_ms: i64) -> Result<Exp
         specs,
         schemas,
         metadata_versions: history.metadata_versions,
-        trim_log_to: (too_long && !named).then_some(policy.previous_versions_max),
+        trim_log_to: None,
         frees: None,
-    })
+    };
+    if !named {
+        plan.trim_log_to = trim_log_to(history, policy, !plan.is_empty());
+    }
+    Ok(plan)
+}
+
+/// Whether the log of older metadata files is too long, or would be: a commit adds one to it.
+fn trim_log_to(history: &History, policy: &ExpirePolicy, commits: bool) -> Option<u64> {
+    let most = policy.previous_versions_max;
+    let grows = commits && history.previous_versions_max.is_none_or(|limit| limit > most);
+    (history.metadata_versions + u64::from(grows) > most).then_some(most)
 }
 
 /// Whether an expiry is due, and why.
