@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::args::{DemoArgs, Global, RewriteOptions};
+use super::args::{DemoArgs, ExpireOptions, Global, RewriteOptions};
 use super::bars::Bars;
 use super::ending::{Aftermath, finish};
 use super::session::{Session, resources};
@@ -52,8 +52,11 @@ pub(super) async fn run(global: &Global, args: &DemoArgs) -> Result<u8> {
     let policy_for =
         |table: &TableName, properties: &HashMap<String, String>| session.policy(&options, table, properties);
     output::talk("2. Its health: icewright inspect --all");
+    let expiry = ExpireOptions::default();
+    let expire_policy_for =
+        |table: &TableName, properties: &HashMap<String, String>| session.expire_policy(&expiry, table, properties);
     for table in &made {
-        let health = session.maintenance.health(&table.table, &policy_for).await?;
+        let health = session.maintenance.health(&table.table, &policy_for, &expire_policy_for).await?;
         output::talk(&inspect::text(&table.table, &health));
     }
     output::talk("3. Compaction: icewright compact --all");

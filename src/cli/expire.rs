@@ -59,7 +59,8 @@ pub(super) fn text(plan: &ExpirePlan, every_snapshot: bool) -> String {
     let kept = plan.kept.iter().map(|s| ("stays", s.why.to_string(), now - s.timestamp_ms, s.id));
     let all: Vec<(&str, String, i64, i64)> = gone.chain(kept).collect();
     if every_snapshot {
-        let rows = all.iter().map(|(what, why, age, id)| vec![id.to_string(), human_age(*age), (*what).into(), why.clone()]);
+        let rows =
+            all.iter().map(|(what, why, age, id)| vec![id.to_string(), human_age(*age), (*what).into(), why.clone()]);
         text.push_str(&table(&[">snapshot", ">age", "what", "why"], rows.collect()));
     } else {
         text.push_str(&table(&[">snapshots", "what", "why", ">oldest", ">newest"], by_reason(&all)));
@@ -98,7 +99,8 @@ fn by_reason(all: &[(&str, String, i64, i64)]) -> Vec<Vec<String>> {
 
 /// What becomes free, by kind of file.
 fn freed(frees: &Removal) -> String {
-    let kinds = frees.by_kind.iter().map(|(kind, count)| format!("{} {kind} ({})", count.files, human_bytes(count.bytes)));
+    let kinds =
+        frees.by_kind.iter().map(|(kind, count)| format!("{} {kind} ({})", count.files, human_bytes(count.bytes)));
     let kinds: Vec<String> = kinds.collect();
     let mut text = format!("frees {} in {} files", human_bytes(frees.bytes()), frees.files());
     if !kinds.is_empty() {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use serde::Serialize;
 
-use super::args::InspectArgs;
+use super::args::{ExpireOptions, InspectArgs};
 use super::session::Session;
 use super::{output, render};
 use crate::error::Result;
@@ -28,10 +28,13 @@ struct Entry {
 /// Shows the health of tables; one that can't be read does not hide the others.
 pub(super) async fn run(session: &Session, args: &InspectArgs) -> Result<u8> {
     let (mut entries, mut worst) = (Vec::new(), 0);
+    let expiry = ExpireOptions::from_environment();
+    let expire_policy_for =
+        |table: &TableName, properties: &HashMap<String, String>| session.expire_policy(&expiry, table, properties);
     for name in session.tables(&args.tables).await? {
         let policy_for =
             |table: &TableName, properties: &HashMap<String, String>| session.policy(&args.options, table, properties);
-        let health = session.maintenance.health(&name, &policy_for).await;
+        let health = session.maintenance.health(&name, &policy_for, &expire_policy_for).await;
         let error = health.as_ref().err().map(|error| {
             worst = worst.max(error.kind().exit_code());
             if !session.json {

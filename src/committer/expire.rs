@@ -69,7 +69,9 @@ impl Committer {
                     };
                 }
                 Ok(_) => tokio::time::sleep(self.ambient.jitter(wait)).await,
-                Err(error) if matches!(swap, Swap::Unknown { .. }) => swap = Swap::Unknown { reason: error.to_string() },
+                Err(error) if matches!(swap, Swap::Unknown { .. }) => {
+                    swap = Swap::Unknown { reason: error.to_string() }
+                }
                 Err(_) => tokio::time::sleep(self.ambient.jitter(wait)).await,
             }
             wait *= 2;
@@ -102,7 +104,8 @@ fn change(table: &LoadedTable, seen: &History, plan: &ExpirePlan) -> TableChange
         snapshot_id: Some(reference.snapshot_id),
     }));
     if !plan.specs.is_empty() {
-        requirements.push(TableRequirement::DefaultSpecIdMatch { default_spec_id: metadata.default_partition_spec_id() });
+        requirements
+            .push(TableRequirement::DefaultSpecIdMatch { default_spec_id: metadata.default_partition_spec_id() });
     }
     if !plan.schemas.is_empty() {
         requirements.push(TableRequirement::CurrentSchemaIdMatch { current_schema_id: metadata.current_schema_id() });

@@ -182,9 +182,7 @@ fn should_say_where_a_wrong_value_comes_from() {
         let layers = PolicyLayers { options: &options, filter: None, settings, table, properties: &properties };
         compact_policy(&layers)
     };
-    assert!(
-        policy(&[]).unwrap_err().to_string().starts_with("following the table's own properties: \"half a gig\"")
-    );
+    assert!(policy(&[]).unwrap_err().to_string().starts_with("following the table's own properties: \"half a gig\""));
     // The command line wins over it, so that the table can be compacted all the same.
     let options = [("target-file-size-bytes", "1GiB"), ("delete-file-threshold", "2147483647")];
     assert_eq!(policy(&options).unwrap().max_file_size_bytes, 1024 * MIB * 9 / 5);

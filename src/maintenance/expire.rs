@@ -208,7 +208,8 @@ impl Maintenance {
         let may = |id: i64| now.expired.iter().any(|gone| gone.id == id);
         if let Some(gone) = plan.expired.iter().find(|gone| !may(gone.id)) {
             let held = now.kept.iter().find(|kept| kept.id == gone.id);
-            let why = held.map_or_else(|| "has expired already".to_owned(), |kept| format!("is to be kept: {}", kept.why));
+            let why =
+                held.map_or_else(|| "has expired already".to_owned(), |kept| format!("is to be kept: {}", kept.why));
             return Err(stale(format!("snapshot {} {why}", gone.id)));
         }
         if let Some(gone) = plan.refs.iter().find(|gone| !now.refs.contains(gone)) {

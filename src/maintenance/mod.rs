@@ -20,8 +20,8 @@ use iceberg::spec::SchemaRef;
 
 use crate::error::{Context, Kind, Result};
 use crate::executor::{ExecutorSettings, TableContext};
-use crate::lake::{Ambient, Catalog, LoadOptions, LoadedTable, load_state, read_footers};
-use crate::model::{Codec, CompactPlan, CompactPolicy, Health, TableName, TableState};
+use crate::lake::{Ambient, Catalog, LoadOptions, LoadedTable, history, load_state, read_footers};
+use crate::model::{Codec, CompactPlan, CompactPolicy, Due, ExpirePolicy, Health, TableName, TableState};
 use crate::telemetry::Progress;
 use crate::{executor, planner};
 pub use expire::PlannedExpiry;
@@ -75,19 +75,30 @@ impl Maintenance {
         Ok(Planned { loaded, state, plan })
     }
 
-    /// Describes a table, and what a compaction would do for it. A table that would be refused is described all the same.
+    /// Describes a table, and what is due. A table that would be refused is described all the same.
     ///
     /// # Errors
     /// Whatever loading it says.
-    pub async fn health(&self, name: &TableName, policy_for: &PolicyFor<'_>) -> Result<Health> {
+    pub async fn health(
+        &self,
+        name: &TableName,
+        policy_for: &PolicyFor<'_>,
+        expire_policy_for: &PolicyFor<'_, ExpirePolicy>,
+    ) -> Result<Health> {
         let now = self.ambient.now_ms();
+        let expire_due = |loaded: &LoadedTable| -> Result<Due> {
+            let policy = expire_policy_for(name, loaded.metadata.properties());
+            Ok(planner::expire::due(&history(loaded)?, policy.as_ref().map_err(ToString::to_string), now))
+        };
         match self.plan_compaction(name, policy_for).await {
-            Ok(Planned { state, plan, .. }) => Ok(planner::health(&state, &plan.policy, Ok(&plan), now)),
+            Ok(Planned { loaded, state, plan }) => {
+                Ok(planner::health(&state, &plan.policy, Ok(&plan), expire_due(&loaded)?, now))
+            }
             Err(error) if error.kind() == Kind::Unsupported => {
                 let loaded = self.catalog.load_table(name).await?;
                 let policy = policy_for(name, loaded.metadata.properties())?;
                 let state = load_state(&loaded, &LoadOptions::default()).await?;
-                Ok(planner::health(&state, &policy, Err(&error.to_string()), now))
+                Ok(planner::health(&state, &policy, Err(&error.to_string()), expire_due(&loaded)?, now))
             }
             Err(error) => Err(error),
         }

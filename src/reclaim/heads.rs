@@ -76,7 +76,8 @@ struct StatisticsFile<'a> {
 }
 
 fn statistics(table: &LoadedTable) -> impl Iterator<Item = StatisticsFile<'_>> {
-    let lists = ["statistics", "partition-statistics"].into_iter().filter_map(|key| table.document.get(key)?.as_array());
+    let lists =
+        ["statistics", "partition-statistics"].into_iter().filter_map(|key| table.document.get(key)?.as_array());
     lists.flatten().filter_map(|entry| {
         Some(StatisticsFile {
             snapshot: entry.get("snapshot-id")?.as_i64()?,

@@ -144,11 +144,8 @@ impl Reach {
     /// What goes after the files: manifests, then manifest lists and statistics, then metadata files. In this order, a
     /// crash leaves nothing that names a file which is still needed, and little that an orphan scan must find.
     pub fn rest(self) -> [Vec<Doomed>; 3] {
-        let doomed = |manifest: ManifestRef| Doomed {
-            kind: FileKind::Manifest,
-            path: manifest.path,
-            size: manifest.size,
-        };
+        let doomed =
+            |manifest: ManifestRef| Doomed { kind: FileKind::Manifest, path: manifest.path, size: manifest.size };
         [self.gone.into_iter().map(doomed).collect(), self.lists, self.metadata]
     }
 }
@@ -175,7 +172,9 @@ async fn present(store: &Arc<Store>, files: Vec<String>) -> Result<Vec<Doomed>> 
     stream::iter(files.into_iter().filter(named_so))
         .map(|file| async move { store.head(&file).await })
         .buffered(LISTS_AT_ONCE)
-        .try_filter_map(|info| ready(Ok(info.map(|i| Doomed { kind: FileKind::Metadata, path: i.location, size: i.size }))))
+        .try_filter_map(|info| {
+            ready(Ok(info.map(|i| Doomed { kind: FileKind::Metadata, path: i.location, size: i.size })))
+        })
         .try_collect()
         .await
 }

@@ -55,8 +55,10 @@ fn set(policy: &mut ExpirePolicy, key: &str, value: &str) -> Result<()> {
         "clean-expired-metadata" => policy.clean_expired_metadata = truth(key, value)?,
         "previous-versions-max" => policy.previous_versions_max = number(key, value)?,
         _ => {
-            let hint = closest(key, KNOWN)
-                .map_or_else(|| format!("the options are {}", KNOWN.join(", ")), |near| format!("did you mean {near}?"));
+            let hint = closest(key, KNOWN).map_or_else(
+                || format!("the options are {}", KNOWN.join(", ")),
+                |near| format!("did you mean {near}?"),
+            );
             return Err(Error::invalid(format!("there is no option {key:?}")).hint(hint));
         }
     }
@@ -84,7 +86,8 @@ fn from_properties(properties: &HashMap<String, String>) -> BTreeMap<String, Str
     take("history.expire.min-snapshots-to-keep", "retain-min", "");
     take("history.expire.min-snapshots-to-keep", "branch-min", "");
     // Engines ignore a value here that is no number; then so do we.
-    let versions = properties.get("write.metadata.previous-versions-max").and_then(|text| text.trim().parse::<u64>().ok());
+    let versions =
+        properties.get("write.metadata.previous-versions-max").and_then(|text| text.trim().parse::<u64>().ok());
     if let Some(versions) = versions {
         let kept = versions.clamp(FEWEST_VERSIONS, MOST_VERSIONS);
         options.insert("previous-versions-max".to_owned(), kept.to_string());
@@ -118,7 +121,8 @@ mod tests {
 
     #[test]
     fn should_follow_the_order_of_precedence() {
-        let toml = "[defaults]\nretain-max = 15\nexpire-older-than = \"3d\"\n[[table]]\nmatch = \"market.*\"\nretain-max = 12";
+        let toml =
+            "[defaults]\nretain-max = 15\nexpire-older-than = \"3d\"\n[[table]]\nmatch = \"market.*\"\nretain-max = 12";
         let age = [("history.expire.max-snapshot-age-ms", "86400000")];
         let kept = |policy: ExpirePolicy| (policy.retain_min, policy.retain_max, policy.older_than_ms);
         assert_eq!(kept(resolve("", &[], &[]).unwrap()), (10, 20, 5 * DAY));

@@ -4,9 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::age_ms;
 use crate::error::{Error, Result};
-use crate::model::{
-    ExpirePolicy, ExpireReason, ExpiredRef, History, KeepReason, RefInfo, RefKind, SnapshotInfo,
-};
+use crate::model::{ExpirePolicy, ExpireReason, ExpiredRef, History, KeepReason, RefInfo, RefKind, SnapshotInfo};
 
 /// What becomes of one snapshot.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -103,7 +101,9 @@ impl Judge<'_> {
             None if self.is_young(snapshot) => Verdict::Keep(KeepReason::TooYoung),
             None if !referenced.contains(&snapshot.id) => self.unreferenced(snapshot),
             None => Verdict::Expire(match place.get(&snapshot.id) {
-                Some(index) if *index >= self.policy.retain_max => ExpireReason::BeyondMax { max: self.policy.retain_max },
+                Some(index) if *index >= self.policy.retain_max => {
+                    ExpireReason::BeyondMax { max: self.policy.retain_max }
+                }
                 _ => ExpireReason::TooOld,
             }),
         };

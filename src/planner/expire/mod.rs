@@ -73,9 +73,10 @@ fn trim_log_to(history: &History, policy: &ExpirePolicy, commits: bool) -> Optio
 }
 
 /// Whether an expiry is due, and why.
-pub fn due(history: &History, policy: Result<&ExpirePolicy>, now_ms: i64) -> Due {
-    let (due, why) = match policy.and_then(|policy| plan(history, policy, now_ms)) {
-        Err(refused) => (false, refused.to_string()),
+pub fn due(history: &History, policy: std::result::Result<&ExpirePolicy, String>, now_ms: i64) -> Due {
+    let planned = policy.and_then(|policy| plan(history, policy, now_ms).map_err(|error| error.to_string()));
+    let (due, why) = match planned {
+        Err(refused) => (false, refused),
         Ok(plan) => (!plan.is_empty(), words(&plan)),
     };
     Due { operation: Operation::Expire.name().to_owned(), due, why }
