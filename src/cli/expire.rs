@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::args::ExpireArgs;
 use super::bars::Bars;
-use super::compact::finish;
+use super::ending::finish;
 use super::output;
 use super::render::table;
 use super::session::Session;
@@ -17,7 +17,7 @@ pub(super) async fn run(session: &Session, args: &ExpireArgs) -> Result<u8> {
     for name in session.tables(&args.tables).await? {
         reports.push(one(session, args, &name).await);
     }
-    finish("expire", session.json, reports)
+    finish(session, "expire", reports).await
 }
 
 async fn one(session: &Session, args: &ExpireArgs, name: &TableName) -> TableReport {
