@@ -46,3 +46,13 @@ fn should_see_mistakes_in_manifests() {
 fn should_alert_when_it_must_and_not_before() {
     passes("test_rules.py");
 }
+
+#[test]
+fn should_watch_alert_and_store_with_real_programs() {
+    passes("test_stack.py");
+}
+
+#[test]
+fn should_lose_no_commit_in_a_failover_of_postgres() {
+    passes("test_postgres.py");
+}

@@ -77,9 +77,10 @@ if [ -z "$new" ]; then
   say "promoting $new"
 fi
 [ "$(on "$new" role)" = primary ] || on "$new" promote
-set_topology "$new" "$old"
 k patch service postgres-primary --type merge \
   -p "{\"spec\":{\"selector\":{\"statefulset.kubernetes.io/pod-name\":\"$new\"}}}" >/dev/null
 for node in $standbys; do [ "$node" = "$new" ] || on "$node" follow "$new"; done
+# Last: until then a second run finds out where the first one ended.
+set_topology "$new" "$old"
 say "$new is the primary and takes writes. $old rejoins as a standby when its pod starts again."
 say "now write primary=$new into deploy/base/postgres/topology.env, so that the next apply keeps it"

@@ -2,7 +2,7 @@
 # What a PostgreSQL node does to itself. Runs in its pod, as the user postgres.
 #
 #   node.sh prepare           before the server starts: make, clone or rewind the data, settle whom to follow
-#   node.sh serve             be the server
+#   node.sh serve             prepare, then be the server
 #   node.sh ready | alive     for probes
 #   node.sh role              primary, standby, or failure
 #   node.sh detach            stop receiving: from here on this standby confirms no commit of its old primary
@@ -143,16 +143,18 @@ as_standby() { # leader
 prepare() {
   write_passfile
   if [ -e "$PGDATA/PG_VERSION" ]; then clear_stale_pid; fi
-  local said='' leader intended
+  local said='' why leader intended
   while :; do
     # Whoever is a primary already is followed, whatever the topology says: there is never a second one.
     leader=$(leader)
     if [ -n "$leader" ]; then as_standby "$leader"; return; fi
     intended=$(cat "$TOPOLOGY/primary")
-    local why="waits for the primary, $intended"
     if [ "$intended" = none ]; then
       why="waits: a failover is under way"
-    elif [ "$intended" = "$NODE" ]; then
+    elif [ -e "$PGDATA/standby.signal" ] && [ ! -e "$PGDATA.rewinding" ]; then
+      # No primary far and wide: it answers reads, and can be asked and promoted.
+      say "starts as the standby that it was"; return
+    elif [ "$intended" = "$NODE" ] && [ ! -e "$PGDATA.rewinding" ]; then
       if [ ! -e "$PGDATA/PG_VERSION" ]; then
         for node in $(others); do
           # A node that answers has data. An empty primary beside it would be the loss of everything.
@@ -160,10 +162,11 @@ prepare() {
             say "has no data, but $node has: promote that with failover.sh, or restore"; exit 1
           fi
         done
-        create; return
+        create
       fi
-      if [ ! -e "$PGDATA/standby.signal" ] && [ ! -e "$PGDATA.rewinding" ]; then return; fi
-      why="is a standby that was never promoted: run failover.sh"
+      return
+    else
+      why="waits for the primary, $intended"
     fi
     [ "$why" = "$said" ] || { say "$why"; said=$why; }
     sleep "$PAUSE"
@@ -180,6 +183,8 @@ receiving() { local_sql -c 'select count(*) from pg_stat_wal_receiver'; }
 case ${1:-} in
   prepare) prepare ;;
   serve)
+    # A container that crashed is started again without its init container: whom to follow may have changed since.
+    prepare
     mapfile -t options < <(options)
     # shellcheck disable=SC2086 # POSTGRES_OPTIONS is a list
     exec postgres "${options[@]}" ${POSTGRES_OPTIONS:-}
