@@ -115,6 +115,7 @@ fn group(task: &RewriteTask) -> Vec<String> {
     let partition = if task.partition.is_empty() { "(all)" } else { &task.partition };
     let route = match task.route {
         Route::Copy => "copy",
+        Route::Merge => "merge pages",
         Route::Encode => "encode",
         Route::Transfer => "transfer",
     };

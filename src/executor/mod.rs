@@ -157,7 +157,7 @@ fn guarded(job: &Job) -> Result<Vec<NewFile>> {
 fn run(job: &Job, written: &parking::Written) -> Result<Vec<NewFile>> {
     let outputs = match job.task.route {
         Route::Copy => parquet::copy(job, written)?,
-        Route::Encode => parquet::encode(job, written)?,
+        Route::Merge | Route::Encode => parquet::rewrite(job, written)?,
         Route::Transfer => return Err(Error::internal("whole files are moved by the transfer, not by a rewrite")),
     };
     verify::stats(job, &outputs)?;

@@ -5,7 +5,6 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
 use object_store::buffered::BufWriter;
 use tokio::io::AsyncWriteExt;
 use tokio::runtime::Handle;
@@ -24,7 +23,7 @@ const PARTS_AT_ONCE: usize = 4;
 /// A file being written.
 pub(crate) struct Sink {
     target: Target,
-    buffer: BytesMut,
+    buffer: Vec<u8>,
     progress: Arc<Progress>,
     location: String,
     total: u64,
@@ -53,7 +52,13 @@ impl Sink {
                 Target::Remote { upload: Box::new(upload), runtime: runtime.clone() }
             }
         };
-        Ok(Self { target, buffer: BytesMut::with_capacity(BUFFER), progress, location: location.to_owned(), total: 0 })
+        Ok(Self {
+            target,
+            buffer: Vec::with_capacity(BUFFER + (16 << 10)),
+            progress,
+            location: location.to_owned(),
+            total: 0,
+        })
     }
 
     /// Bytes taken so far.
@@ -95,15 +100,17 @@ impl Sink {
         if self.buffer.is_empty() {
             return Ok(());
         }
-        let bytes = std::mem::replace(&mut self.buffer, BytesMut::with_capacity(BUFFER)).freeze();
-        self.send(bytes)
-    }
-
-    fn send(&mut self, bytes: Bytes) -> io::Result<()> {
-        self.progress.wrote(bytes.len() as u64);
+        self.progress.wrote(self.buffer.len() as u64);
         match &mut self.target {
-            Target::Local { file, .. } => file.write_all(&bytes),
-            Target::Remote { upload, runtime } => runtime.block_on(upload.put(bytes)).map_err(io::Error::other),
+            Target::Local { file, .. } => {
+                file.write_all(&self.buffer)?;
+                self.buffer.clear();
+                Ok(())
+            }
+            Target::Remote { upload, runtime } => {
+                let bytes = std::mem::replace(&mut self.buffer, Vec::with_capacity(BUFFER + (16 << 10)));
+                runtime.block_on(upload.put(bytes.into())).map_err(io::Error::other)
+            }
         }
     }
 }

@@ -175,6 +175,33 @@ impl Chunks {
     }
 }
 
+impl Chunks {
+    /// Some bytes of the window: those in memory as they are, others by way of a buffer.
+    pub(crate) fn read<'a>(&'a self, range: Range<u64>, buffer: &'a mut Vec<u8>) -> parquet::errors::Result<&'a [u8]> {
+        let length = usize::try_from(range.end.saturating_sub(range.start)).unwrap_or(usize::MAX);
+        match &self.inner {
+            Inner::Memory { start, bytes } => {
+                let skip = window(*start, bytes, range.start, length)?;
+                Ok(&bytes[skip..skip + length])
+            }
+            Inner::Local(file) => {
+                self.check(range.start, length)?;
+                buffer.resize(length, 0);
+                read_exact_at(file, buffer, range.start)?;
+                Ok(buffer)
+            }
+        }
+    }
+
+    /// A footer that lies about lengths must not make us reserve its lie.
+    fn check(&self, start: u64, length: usize) -> parquet::errors::Result<()> {
+        if start.saturating_add(length as u64) > self.size {
+            return Err(ParquetError::EOF(format!("{length} bytes at {start} of a file of {}", self.size)));
+        }
+        Ok(())
+    }
+}
+
 impl Length for Chunks {
     fn len(&self) -> u64 {
         self.size
@@ -199,10 +226,7 @@ impl ChunkReader for Chunks {
     fn get_bytes(&self, start: u64, length: usize) -> parquet::errors::Result<Bytes> {
         match &self.inner {
             Inner::Local(file) => {
-                // A footer that lies about lengths must not make us reserve its lie.
-                if start.saturating_add(length as u64) > self.size {
-                    return Err(ParquetError::EOF(format!("{length} bytes at {start} of a file of {}", self.size)));
-                }
+                self.check(start, length)?;
                 let mut buffer = vec![0; length];
                 read_exact_at(file, &mut buffer, start)?;
                 Ok(buffer.into())

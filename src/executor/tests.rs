@@ -201,6 +201,12 @@ fn many_schema() -> Value {
 
 #[tokio::test]
 async fn should_keep_every_value_whoever_wrote_it() {
+    for route in [Route::Encode, Route::Merge] {
+        keeps_every_value(route).await;
+    }
+}
+
+async fn keeps_every_value(route: Route) {
     let writers = [
         WriterProperties::builder().set_writer_version(WriterVersion::PARQUET_2_0).set_compression(Compression::SNAPPY),
         WriterProperties::builder().set_dictionary_enabled(false).set_compression(Compression::UNCOMPRESSED),
@@ -217,7 +223,7 @@ async fn should_keep_every_value_whoever_wrote_it() {
         first += 100;
     }
     bench.write(many(first, 0), plain());
-    let outcome = bench.rewrite(Route::Encode).await.unwrap();
+    let outcome = bench.rewrite(route).await.unwrap();
     assert_eq!((outcome.rows_in, outcome.rows_out, outcome.outputs.len()), (500, 500, 1));
     let out = read(&outcome.outputs[0].path);
     let whole: Vec<RecordBatch> = bench.inputs.iter().filter(|i| i.records > 0).map(|i| read(&i.path)).collect();
@@ -233,9 +239,15 @@ async fn should_keep_every_value_whoever_wrote_it() {
 
 #[tokio::test]
 async fn should_write_what_every_reader_has() {
+    for route in [Route::Encode, Route::Merge] {
+        writes_what_every_reader_has(route).await;
+    }
+}
+
+async fn writes_what_every_reader_has(route: Route) {
     let mut bench = Bench::new(many_schema());
     bench.write(many(0, 3_000), WriterProperties::builder().set_writer_version(WriterVersion::PARQUET_2_0).build());
-    let outcome = bench.rewrite(Route::Encode).await.unwrap();
+    let outcome = bench.rewrite(route).await.unwrap();
     let metadata = footer(&outcome.outputs[0]).await;
     assert_eq!(metadata.num_row_groups(), 1);
     for column in metadata.row_group(0).columns() {
@@ -263,10 +275,16 @@ async fn should_write_what_every_reader_has() {
 
 #[tokio::test]
 async fn should_record_statistics_as_the_spec_wants_them() {
+    for route in [Route::Encode, Route::Merge] {
+        records_statistics(route).await;
+    }
+}
+
+async fn records_statistics(route: Route) {
     let mut bench = Bench::new(many_schema());
     bench.write(many(0, 100), plain());
     bench.write(many(100, 50), plain());
-    let outcome = bench.rewrite(Route::Encode).await.unwrap();
+    let outcome = bench.rewrite(route).await.unwrap();
     let stats = |id: i32| outcome.outputs[0].columns[&id].clone();
     assert_eq!(stats(1).lower, Some(0i64.to_le_bytes().to_vec()));
     assert_eq!(stats(1).upper, Some(149i64.to_le_bytes().to_vec()));
@@ -305,7 +323,7 @@ async fn should_follow_an_evolved_schema_by_field_id() {
         ],
         plain(),
     );
-    let outcome = bench.rewrite(Route::Encode).await.unwrap();
+    let outcome = bench.rewrite(Route::Merge).await.unwrap();
     let out = read(&outcome.outputs[0].path);
     assert_eq!(out.schema().fields().iter().map(|f| f.name().as_str()).collect::<Vec<_>>(), ["renamed", "added", "s"]);
     assert_eq!(out.column(0).as_primitive::<Int64Type>().iter().collect::<Vec<_>>(), [Some(-7), None]);
@@ -377,7 +395,7 @@ async fn should_cut_outputs_inside_of_the_band() {
 
 #[tokio::test]
 async fn should_fail_on_damage_and_leave_nothing() {
-    for harm in 0..4 {
+    for (harm, route) in (0..4).flat_map(|harm| [(harm, Route::Encode), (harm, Route::Merge)]) {
         let mut bench = Bench::new(many_schema());
         bench.write(many(0, 2_000), plain());
         bench.write(many(2_000, 2_000), plain());
@@ -393,7 +411,7 @@ async fn should_fail_on_damage_and_leave_nothing() {
             }
         }
         std::fs::write(&path, bytes).unwrap();
-        let error = bench.rewrite(Route::Encode).await.unwrap_err();
+        let error = bench.rewrite(route).await.unwrap_err();
         assert_eq!(error.kind(), Kind::Corrupt, "{harm}: {error}");
         assert!(error.to_string().contains("in-001.parquet") && error.hint_text().is_some(), "{harm}: {error}");
         assert_eq!(bench.left_behind(), 0, "{harm}");

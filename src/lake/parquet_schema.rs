@@ -165,6 +165,20 @@ pub fn schema_hash(schema: &SchemaDescriptor) -> u64 {
     hash.finish()
 }
 
+/// Whether values and levels of a file's leaf column are those of a table's, byte for byte. The top-level column is known
+/// to be the right one; below it the leaf is told by its field id, or by its name where the file has no ids.
+pub fn same_leaf(file: &ColumnDescriptor, table: &ColumnDescriptor) -> bool {
+    let (have, want) = (file.self_type().get_basic_info(), table.self_type().get_basic_info());
+    let nested = table.path().parts().len() > 1;
+    let same_place = !nested
+        || if have.has_id() { have.id() == want.id() } else { file.path().parts()[1..] == table.path().parts()[1..] };
+    same_place
+        && file.physical_type() == table.physical_type()
+        && file.type_length().max(0) == table.type_length().max(0)
+        && logical(file) == logical(table)
+        && (file.max_def_level(), file.max_rep_level()) == (table.max_def_level(), table.max_rep_level())
+}
+
 fn nested_ids(field: &ParquetType, hash: &mut XxHash64) {
     let info = field.get_basic_info();
     hash.write_i32(if info.has_id() { info.id() } else { -1 });

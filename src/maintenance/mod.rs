@@ -21,7 +21,9 @@ use iceberg::spec::SchemaRef;
 use crate::error::{Context, Kind, Result};
 use crate::executor::{ExecutorSettings, TableContext};
 use crate::lake::{Ambient, Catalog, LoadOptions, LoadedTable, history, load_state, read_footers};
-use crate::model::{Codec, CompactPlan, CompactPolicy, Due, ExpirePolicy, Health, TableName, TableState};
+use crate::model::{
+    Codec, CompactPlan, CompactPolicy, Due, EncodingProfile, ExpirePolicy, Health, TableName, TableState,
+};
 use crate::telemetry::Progress;
 use crate::{executor, planner};
 pub use expire::PlannedExpiry;
@@ -62,6 +64,12 @@ impl Maintenance {
     pub async fn plan_compaction(&self, name: &TableName, policy_for: &PolicyFor<'_>) -> Result<Planned> {
         let loaded = self.catalog.load_table(name).await?;
         let policy = policy_for(name, loaded.metadata.properties())?;
+        if policy.encodings == EncodingProfile::Modern {
+            tracing::warn!(
+                table = %name,
+                "encodings = modern: Spark refuses files with BYTE_STREAM_SPLIT, and Iceberg's readers for Spark before 2026 the delta encodings of strings too"
+            );
+        }
         let bounds_for = match &policy.filter {
             Some(filter) => planner::filter_fields(filter, &loaded.metadata)?,
             None => Vec::new(),

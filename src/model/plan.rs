@@ -45,6 +45,8 @@ pub struct InputFile {
 pub enum Route {
     /// Encoded column chunks are copied byte for byte.
     Copy,
+    /// Pages are moved into larger row groups, no value is decoded; a column that can't go this way is encoded anew.
+    Merge,
     /// Values are decoded and encoded anew.
     Encode,
     /// A whole file is copied byte for byte to another place.

@@ -86,10 +86,7 @@ fn set(policy: &mut CompactPolicy, key: &str, value: &str) -> Result<()> {
         }
         "encodings" => match value {
             "compatible" => policy.encodings = EncodingProfile::Compatible,
-            "modern" => {
-                return Err(Error::unsupported("encodings = modern is not supported yet")
-                    .hint("compatible is what every reader has"));
-            }
+            "modern" => policy.encodings = EncodingProfile::Modern,
             _ => return Err(wrong(key, value, "compatible or modern")),
         },
         "verify" => {

@@ -1,18 +1,22 @@
-//! Parquet in, Parquet out: one file per way to get there.
+//! Parquet in, Parquet out, on three ways: row groups copied whole ([`copy()`]), pages moved ([`merge`]), values decoded and
+//! encoded ([`decode`], [`roots`]). The latter two share a pipeline ([`rewrite()`]) and are chosen column by column.
 
 mod copy;
+mod crew;
 mod decode;
-mod encode;
+mod merge;
 mod output;
 mod pieces;
 mod props;
+mod rewrite;
+mod roots;
 
 use ::parquet::file::metadata::ParquetMetaData;
 
 pub(crate) use copy::copy;
 pub(crate) use decode::read_root;
-pub(crate) use encode::encode;
 pub(crate) use props::writer_properties;
+pub(crate) use rewrite::rewrite;
 
 use crate::model::NewFile;
 

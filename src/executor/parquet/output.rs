@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use parquet::arrow::arrow_writer::ArrowRowGroupWriterFactory;
 use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
 use parquet::file::writer::SerializedFileWriter;
@@ -29,9 +28,15 @@ pub(super) struct Files<'a> {
 /// One output file.
 pub(super) struct OpenFile {
     pub(super) writer: SerializedFileWriter<Sink>,
-    pub(super) columns: ArrowRowGroupWriterFactory,
     /// NaNs by leaf column, where they were counted.
     pub(super) nans: Option<HashMap<usize, u64>>,
+}
+
+impl OpenFile {
+    /// Gives up on the file.
+    pub(super) fn abort(&mut self) {
+        self.writer.inner_mut().abort();
+    }
 }
 
 impl<'a> Files<'a> {
@@ -55,8 +60,7 @@ impl<'a> Files<'a> {
         let root = self.schema.parquet.root_schema_ptr();
         let writer =
             SerializedFileWriter::new(sink, root, self.props.clone()).map_err(|e| write_error(&location, e))?;
-        let columns = ArrowRowGroupWriterFactory::new(&writer, self.schema.arrow.clone());
-        Ok(OpenFile { writer, columns, nans: Some(HashMap::new()) })
+        Ok(OpenFile { writer, nans: Some(HashMap::new()) })
     }
 
     /// Completes a file and takes its statistics.

@@ -11,6 +11,7 @@ use parquet::file::metadata::ParquetMetaData;
 
 pub(crate) use bound::Bound;
 pub use modes::{MetricsMode, MetricsModes};
+pub(crate) use truncate::{lower as lower_bound, upper as upper_bound};
 
 use crate::error::Result;
 use crate::model::ColumnStats;

@@ -5,7 +5,7 @@ use iceberg::spec::PrimitiveType;
 use super::Bound;
 
 /// A lower bound of at most `length` characters (strings) or bytes (binary, fixed); other types stay whole.
-pub(super) fn lower(bound: &Bound, kind: Option<&PrimitiveType>, length: usize) -> Option<Vec<u8>> {
+pub(crate) fn lower(bound: &Bound, kind: Option<&PrimitiveType>, length: usize) -> Option<Vec<u8>> {
     match (bound, kind) {
         (Bound::Bytes(bytes), Some(PrimitiveType::String)) => {
             let text = std::str::from_utf8(bytes).ok()?;
@@ -19,7 +19,7 @@ pub(super) fn lower(bound: &Bound, kind: Option<&PrimitiveType>, length: usize) 
 }
 
 /// An upper bound of at most `length` characters or bytes; `None` when no such bound exists.
-pub(super) fn upper(bound: &Bound, kind: Option<&PrimitiveType>, length: usize) -> Option<Vec<u8>> {
+pub(crate) fn upper(bound: &Bound, kind: Option<&PrimitiveType>, length: usize) -> Option<Vec<u8>> {
     match (bound, kind) {
         (Bound::Bytes(bytes), Some(PrimitiveType::String)) => {
             let text = std::str::from_utf8(bytes).ok()?;

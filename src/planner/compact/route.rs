@@ -1,4 +1,4 @@
-//! Copy or encode: whether encoded column chunks may be moved as they are.
+//! Copy, merge or encode: whether column chunks may be moved as they are, or their pages, or nothing but their values.
 
 use std::collections::BTreeMap;
 
@@ -24,7 +24,19 @@ pub(in crate::planner) fn route_at(
     };
     match why {
         None => (Route::Copy, RouteReason::AllFit, read),
-        Some(why) => (Route::Encode, why, shrunk(state, ratios, inputs)),
+        Some(why) => {
+            let movable = |footer: &&Footer| footer.codecs.iter().all(|share| moves(share.codec));
+            let route = if footers.is_some_and(|all| all.iter().all(movable)) { Route::Merge } else { Route::Encode };
+            (route, why, shrunk(state, ratios, inputs))
+        }
+    }
+}
+
+/// Whether pages in a codec can be moved without decoding their values.
+fn moves(codec: Codec) -> bool {
+    match codec {
+        Codec::Uncompressed | Codec::Snappy | Codec::Gzip | Codec::Lz4Raw | Codec::Zstd => true,
+        Codec::Lzo | Codec::Brotli | Codec::Lz4 => false,
     }
 }
 

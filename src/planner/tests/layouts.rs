@@ -28,7 +28,7 @@ fn should_count_on_the_measured_ratio() {
     let table = Table::new().files("a", 20, 2020, 60 * MIB, Codec::Snappy).ratio(Codec::Snappy, 0.5);
     assert_snapshot!(table.picture(&default()), @r"
     before: 2020:20x60 MiB
-    task 0 ts_year=2020: 20 small files | Encode: inputs in snappy | 20 files, 1.2 GiB -> 2 x 300 MiB
+    task 0 ts_year=2020: 20 small files | Merge: inputs in snappy | 20 files, 1.2 GiB -> 2 x 300 MiB
     after: 2020:2x300 MiB
     600 MiB written
     ");
@@ -91,7 +91,7 @@ fn should_bring_good_files_into_the_codec_when_there_is_enough_of_them() {
     let table = Table::new().files("a", 2, 2020, 450 * MIB, Codec::Snappy).file("b", 2021, 450 * MIB, Codec::Snappy);
     assert_snapshot!(table.ratio(Codec::Snappy, 0.6).picture(&default()), @r"
     before: 2020:2x450 MiB 2021:1x450 MiB
-    task 0 ts_year=2020: another codec | Encode: inputs in snappy | 2 files, 900 MiB -> 2 x 270 MiB
+    task 0 ts_year=2020: another codec | Merge: inputs in snappy | 2 files, 900 MiB -> 2 x 270 MiB
     left b: the only candidate in its partition
     after: 2020:2x270 MiB 2021:1x450 MiB
     540 MiB written
@@ -153,7 +153,7 @@ fn should_select_by_filter() {
     let table = Table::new().files("a", 6, 2020, MIB, Codec::Zstd).files("b", 6, 2021, MIB, Codec::Zstd);
     assert_snapshot!(table.picture(&CompactPolicy { filter: Some(filter), ..default() }), @r"
     before: 2020:6x1 MiB 2021:6x1 MiB
-    task 0 ts_year=2021: 6 small files | Encode: row groups of 1 MiB are too small | 6 files, 6 MiB -> 1 x 6 MiB
+    task 0 ts_year=2021: 6 small files | Merge: row groups of 1 MiB are too small | 6 files, 6 MiB -> 1 x 6 MiB
     left a00..a05 (6): ruled out by --where
     after: 2020:6x1 MiB 2021:1x6 MiB
     6 MiB written
@@ -182,7 +182,7 @@ fn should_encode_where_a_copy_would_not_do() {
     }
     assert_snapshot!(small.picture(&default()), @r"
     before: 2020:6x30 MiB
-    task 0 ts_year=2020: 6 small files | Encode: row groups of 1 MiB are too small | 6 files, 180 MiB -> 1 x 180 MiB
+    task 0 ts_year=2020: 6 small files | Merge: row groups of 1 MiB are too small | 6 files, 180 MiB -> 1 x 180 MiB
     after: 2020:1x180 MiB
     180 MiB written
     ");
@@ -190,7 +190,7 @@ fn should_encode_where_a_copy_would_not_do() {
     odd.state.footers.get_mut("a03").unwrap().compatible = false;
     assert_snapshot!(odd.picture(&default()), @r"
     before: 2020:6x30 MiB
-    task 0 ts_year=2020: 6 small files | Encode: encodings outside the profile | 6 files, 180 MiB -> 1 x 180 MiB
+    task 0 ts_year=2020: 6 small files | Merge: encodings outside the profile | 6 files, 180 MiB -> 1 x 180 MiB
     after: 2020:1x180 MiB
     180 MiB written
     ");
@@ -198,7 +198,7 @@ fn should_encode_where_a_copy_would_not_do() {
     older.state.footers.get_mut("a03").unwrap().schema_is_current = false;
     assert_snapshot!(older.picture(&default()), @r"
     before: 2020:6x30 MiB
-    task 0 ts_year=2020: 6 small files | Encode: inputs not in the current schema | 6 files, 180 MiB -> 1 x 180 MiB
+    task 0 ts_year=2020: 6 small files | Merge: inputs not in the current schema | 6 files, 180 MiB -> 1 x 180 MiB
     after: 2020:1x180 MiB
     180 MiB written
     ");

@@ -1,0 +1,107 @@
+//! Which encoding and which ZSTD level a column gets: tried on a page of it, then kept for the whole task.
+
+use parquet::basic::Type as Physical;
+
+use super::codec::Codecs;
+use super::dictionary::Layout;
+use super::header::encoding;
+use super::input::Shape;
+use super::stop::{Result, unfit};
+use super::{delta, split};
+
+/// What the owner's policy allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Rules {
+    /// The ZSTD level asked for.
+    pub(crate) level: i32,
+    /// Delta and byte-stream-split encodings too (I13).
+    pub(crate) modern: bool,
+    /// No dictionary for this column.
+    pub(crate) no_dictionary: bool,
+    /// Bytes of a data page before compression.
+    pub(crate) page_bytes: usize,
+    /// Rows of a data page.
+    pub(crate) page_rows: usize,
+    /// Bytes of a dictionary.
+    pub(crate) dictionary_bytes: usize,
+}
+
+/// What was found to suit a column.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Choice {
+    /// Its values are nearly unique: no dictionary is begun.
+    pub(super) unique: bool,
+    /// Encoding and level of pages with values.
+    pub(super) plain: Option<(i32, i32)>,
+    /// Level of pages with indices.
+    pub(super) indices: Option<i32>,
+}
+
+/// Levels that are tried, with how much smaller (in thousandths) each must make a page to be worth its CPU. Level -1 does
+/// not look for repeats among literals, which on packed digits is not only quicker: it can be the smaller one, because
+/// short matches by chance cost more than they save.
+const LEVELS: [(i32, usize); 2] = [(-1, 0), (1, 30)];
+/// The same for the level that was asked for, as long as it is one that is a habit rather than a wish for small files.
+const ASKED: usize = 100;
+/// Up to this level it is a habit.
+const ORDINARY: i32 = 3;
+
+/// Encodes PLAIN values.
+pub(super) fn encode(encoding: i32, shape: &Shape, plain: &[u8], count: usize, out: &mut Vec<u8>) -> Result<()> {
+    match (encoding, shape.physical, shape.layout) {
+        (encoding::PLAIN, Physical::BOOLEAN, _) => split::pack_bools(plain, out),
+        (encoding::PLAIN, _, _) => out.extend_from_slice(plain),
+        (encoding::DELTA_BINARY_PACKED, Physical::INT32, _) => delta::encode::<4>(plain, out),
+        (encoding::DELTA_BINARY_PACKED, Physical::INT64, _) => delta::encode::<8>(plain, out),
+        (encoding::DELTA_LENGTH_BYTE_ARRAY, Physical::BYTE_ARRAY, _) => delta::encode_bytes(plain, count, out)?,
+        (encoding::BYTE_STREAM_SPLIT, _, Layout::Fixed(width)) => split::split(plain, width, out),
+        _ => return unfit("an encoding that does not go with its type"),
+    }
+    Ok(())
+}
+
+/// The encodings that may suit a column.
+fn candidates(shape: &Shape, rules: &Rules) -> &'static [i32] {
+    match shape.physical {
+        Physical::INT32 | Physical::INT64 if rules.modern => &[encoding::PLAIN, encoding::DELTA_BINARY_PACKED],
+        Physical::FLOAT | Physical::DOUBLE if rules.modern => &[encoding::PLAIN, encoding::BYTE_STREAM_SPLIT],
+        Physical::BYTE_ARRAY if rules.modern => &[encoding::PLAIN, encoding::DELTA_LENGTH_BYTE_ARRAY],
+        _ => &[encoding::PLAIN],
+    }
+}
+
+/// Chooses encoding and level for values, by a page of them.
+pub(super) fn for_values(
+    codecs: &mut Codecs,
+    shape: &Shape,
+    rules: &Rules,
+    plain: &[u8],
+    count: usize,
+) -> Result<(i32, i32)> {
+    let mut best: Option<(usize, i32, i32)> = None;
+    for encoding in candidates(shape, rules) {
+        let mut encoded = Vec::new();
+        encode(*encoding, shape, plain, count, &mut encoded)?;
+        // The whole page where encodings are compared, so that the same values are.
+        let (level, size) = level_for(codecs, rules, &encoded)?;
+        if best.is_none_or(|(smallest, _, _)| size < smallest) {
+            best = Some((size, *encoding, level));
+        }
+    }
+    Ok(best.map_or((encoding::PLAIN, rules.level), |(_, encoding, level)| (encoding, level)))
+}
+
+/// Chooses the level for bytes, and says how many they become.
+pub(super) fn level_for(codecs: &mut Codecs, rules: &Rules, bytes: &[u8]) -> Result<(i32, usize)> {
+    let asked = (rules.level, if rules.level > ORDINARY { 0 } else { ASKED });
+    let lower = LEVELS.into_iter().filter(|(level, _)| *level < rules.level);
+    let mut best: Option<(usize, i32, usize)> = None;
+    for (level, burden) in lower.chain([asked]) {
+        let size = codecs.compress(level, bytes)?.len();
+        let weighed = size * (1000 + burden);
+        if best.is_none_or(|(least, ..)| weighed < least) {
+            best = Some((weighed, level, size));
+        }
+    }
+    Ok(best.map_or((rules.level, 0), |(_, level, size)| (level, size)))
+}

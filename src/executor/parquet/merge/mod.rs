@@ -1,0 +1,158 @@
+//! Pages move: row groups of many files become one large one without building values or arrays.
+//!
+//! Input pages are decompressed ([`input`]), cut into slices of rows, and collected into output pages ([`output`]): PLAIN
+//! values as they are, indices by way of one merged dictionary, levels as runs. Nothing is known of a value but its
+//! bytes; only its order is, for statistics and the page index ([`bounds`]). What can't go this way says so
+//! ([`Stop::Unfit`]), and its column is decoded and encoded instead.
+//!
+//! Everything that comes from a file is checked before it is used: sizes against what is there, indices against their
+//! dictionary, counts against the footer. Damaged pages are an error, never a panic, and never a wrong file.
+
+mod bits;
+mod bounds;
+mod choose;
+mod codec;
+mod compact;
+mod delta;
+mod dictionary;
+mod header;
+mod hybrid;
+mod index;
+mod input;
+mod levels;
+mod output;
+mod page;
+mod split;
+mod stop;
+
+use parquet::file::metadata::ColumnChunkMetaData;
+use parquet::schema::types::{ColumnDescPtr, ColumnDescriptor};
+
+pub(crate) use choose::{Choice, Rules};
+pub(crate) use codec::is_known;
+pub(crate) use index::Merged;
+pub(crate) use stop::{Result, Stop};
+
+use codec::Codecs;
+use dictionary::Dictionary;
+use input::{Chunk, Shape};
+use output::Output;
+use page::Page;
+use stop::damaged;
+
+/// What a worker keeps from one column to the next.
+pub(crate) struct Workspace {
+    codecs: Codecs,
+    page: Page,
+    spare: Option<Dictionary>,
+    /// For whoever reads column chunks.
+    pub(crate) input: Vec<u8>,
+}
+
+/// A column chunk being made from the chunks of many row groups.
+pub(crate) struct Merge<'a> {
+    shape: Shape,
+    column: ColumnDescPtr,
+    output: Output<'a>,
+}
+
+/// Rows that are kept (`true`) or passed over, in order.
+pub(crate) type Rows = (bool, u64);
+
+impl Workspace {
+    pub(crate) fn new() -> Self {
+        Self { codecs: Codecs::new(), page: Page::new(), spare: None, input: Vec::new() }
+    }
+}
+
+/// Whether the chunks of a file's leaf may become pages of a table's leaf as they are.
+pub(crate) fn is_same(file: &ColumnDescriptor, table: &ColumnDescriptor) -> bool {
+    matches!((Shape::of(file), Shape::of(table)), (Ok(file), Ok(table)) if file == table)
+}
+
+impl<'a> Merge<'a> {
+    /// Begins a chunk of a table's leaf column.
+    pub(crate) fn new(column: ColumnDescPtr, rules: &'a Rules, choice: Choice) -> Result<Self> {
+        let shape = Shape::of(&column)?;
+        Ok(Self { shape, column, output: Output::new(shape, rules, choice) })
+    }
+
+    /// Adds rows of an input's column chunk, given as its bytes. The ranges cover all rows of the chunk.
+    pub(crate) fn add(
+        &mut self,
+        space: &mut Workspace,
+        metadata: &ColumnChunkMetaData,
+        bytes: &[u8],
+        rows: impl IntoIterator<Item = Rows>,
+    ) -> Result<()> {
+        let mut chunk = Chunk::new(self.shape, metadata, bytes, space.spare.take())?;
+        let expected = usize::try_from(metadata.num_values()).unwrap_or(0);
+        let added = self.add_pages(space, &mut chunk, expected, rows);
+        space.spare = chunk.dictionary.take();
+        added
+    }
+
+    fn add_pages(
+        &mut self,
+        space: &mut Workspace,
+        chunk: &mut Chunk<'_>,
+        expected: usize,
+        rows: impl IntoIterator<Item = Rows>,
+    ) -> Result<()> {
+        let Workspace { codecs, page, .. } = space;
+        let mut ranges = rows.into_iter().filter(|(_, rows)| *rows > 0).peekable();
+        let Some(mut range) = ranges.next() else { return Ok(()) };
+        let mut begun = false;
+        while chunk.next(codecs, page)? {
+            if !begun {
+                self.output.begin(codecs, chunk.dictionary.as_ref(), expected)?;
+                begun = true;
+            }
+            while !page.is_empty() {
+                if range.1 == 0 && page.begins_row() {
+                    let Some(next) = ranges.next() else {
+                        return damaged("a column chunk has more rows than its row group");
+                    };
+                    range = next;
+                }
+                let (keep, left) = range;
+                let most = usize::try_from(left).unwrap_or(usize::MAX);
+                if !keep {
+                    if ranges.peek().is_none() {
+                        // All that was asked for is there.
+                        return Ok(());
+                    }
+                    let slice = page.take(most, &self.shape);
+                    page.pass(&slice, &self.shape)?;
+                    range.1 -= slice.rows as u64;
+                    continue;
+                }
+                if page.begins_row() && self.output.is_full() {
+                    self.output.flush(codecs)?;
+                }
+                let room = self.output.room(page, chunk.dictionary.as_ref()).max(1);
+                let slice = page.take(most.min(room), &self.shape);
+                range.1 -= slice.rows as u64;
+                self.output.push(codecs, page, &slice, chunk.dictionary.as_ref())?;
+            }
+            page.finish()?;
+        }
+        if range.1 > 0 || ranges.next().is_some() {
+            return damaged("a column chunk has fewer rows than its row group");
+        }
+        Ok(())
+    }
+
+    /// Completes the chunk.
+    pub(crate) fn finish(self, space: &mut Workspace) -> Result<(Merged, Choice)> {
+        self.output.finish(&mut space.codecs, self.column)
+    }
+
+    /// Rows so far.
+    pub(crate) fn rows(&self) -> usize {
+        self.output.rows()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,289 @@
+//! Many row groups become few: rows are divided into output row groups, whose columns are made side by side.
+//!
+//! The thread of the task conducts: it fetches ahead, hands columns to the crew, and writes what is done in order, while
+//! the crew is at work on the next row group. Two row groups are in flight at a time, never more.
+
+use std::collections::VecDeque;
+use std::io;
+use std::ops::Range;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use futures::{StreamExt, TryStreamExt};
+use parquet::arrow::arrow_writer::{ArrowColumnWriter, ArrowRowGroupWriterFactory};
+use parquet::file::properties::WriterProperties;
+use parquet::file::writer::SerializedFileWriter;
+use tokio::task::JoinHandle;
+
+use super::crew::{Closing, Crew, Done};
+use super::merge::{Choice, Rules};
+use super::output::{Files, OpenFile, write_error};
+use super::pieces::{Batch, Pieces};
+use super::roots::{Made, MadeLeaf};
+use super::{Output, props};
+use crate::error::{Error, Result};
+use crate::executor::columns::{Matched, match_columns};
+use crate::executor::cut::Cutter;
+use crate::executor::source::{Chunks, Source};
+use crate::executor::{Job, Written};
+use crate::lake::parquet_schema::{WriteSchema, write_schema};
+use crate::model::Route;
+
+/// Row groups fetched from an object store at the same time.
+const FETCHED_AT_ONCE: usize = 8;
+/// Row groups being made or written at the same time.
+const IN_FLIGHT: usize = 2;
+
+/// What all columns of a task share.
+pub(super) struct Work<'a> {
+    pub(super) job: &'a Job,
+    pub(super) schema: WriteSchema,
+    pub(super) matched: Vec<Matched>,
+    /// Whether pages are moved where they can be; otherwise every value is decoded and encoded.
+    pub(super) move_pages: bool,
+    /// By leaf.
+    pub(super) rules: Vec<Rules>,
+    /// By leaf: what suited it in earlier row groups.
+    pub(super) choices: Vec<Mutex<Choice>>,
+    /// By root: why it is encoded, once that was said.
+    told: Vec<Mutex<bool>>,
+    factory: ArrowRowGroupWriterFactory,
+}
+
+/// One output row group being made.
+pub(super) struct RowGroup {
+    pub(super) batch: Batch,
+    pub(super) chunks: Vec<Chunks>,
+    pub(super) done: Mutex<Done>,
+    /// The writers of columns that are encoded, made when the first one needs them.
+    writers: Mutex<Vec<Option<ArrowColumnWriter>>>,
+}
+
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Rewrites all rows of the inputs, in order, into files of the right size.
+pub(crate) fn rewrite(job: &Job, written: &Written) -> Result<Vec<Output>> {
+    let schema = write_schema(&job.table.schema)?;
+    let matched = job
+        .sources
+        .iter()
+        .map(|source| match_columns(source, &schema.arrow, &job.table))
+        .collect::<Result<Vec<_>>>()?;
+    let properties = Arc::new(props::writer_properties(&job.policy, &job.table.schema, &schema.parquet)?);
+    let mut files = Files::new(job, written, &schema, properties.clone())?;
+    let work = Work::new(job, schema.clone(), matched, properties)?;
+    let crew = Crew::default();
+    std::thread::scope(|scope| {
+        let _closing = Closing(&crew);
+        for _ in 0..job.workers.max(1) {
+            scope.spawn(|| crew.work(&work));
+        }
+        Conductor::new(&work).run(&crew, &mut files)
+    })
+}
+
+impl<'a> Work<'a> {
+    fn new(
+        job: &'a Job,
+        schema: WriteSchema,
+        matched: Vec<Matched>,
+        properties: Arc<WriterProperties>,
+    ) -> Result<Self> {
+        // Column writers depend on schema and properties alone, not on the file that they end up in.
+        let nowhere = SerializedFileWriter::new(io::sink(), schema.parquet.root_schema_ptr(), properties)
+            .map_err(|e| Error::internal("the schema can't be written").caused_by(e))?;
+        let factory = ArrowRowGroupWriterFactory::new(&nowhere, schema.arrow.clone());
+        let leaves = schema.parquet.num_columns();
+        let roots = schema.arrow.fields().len();
+        let rules = props::rules(&job.policy, &job.table.schema, &schema.parquet);
+        Ok(Self {
+            job,
+            matched,
+            move_pages: job.task.route != Route::Encode,
+            rules,
+            choices: (0..leaves).map(|_| Mutex::default()).collect(),
+            told: (0..roots).map(|_| Mutex::default()).collect(),
+            schema,
+            factory,
+        })
+    }
+
+    /// The leaves of a top-level column.
+    pub(super) fn leaves(&self, root: usize) -> Range<usize> {
+        let all = 0..self.schema.parquet.num_columns();
+        let mut of_root = all.filter(|leaf| self.schema.parquet.get_column_root_idx(*leaf) == root);
+        let first = of_root.next().unwrap_or(0);
+        first..first + 1 + of_root.count()
+    }
+
+    /// Says once a task that a column is encoded, and why.
+    pub(super) fn encodes(&self, root: usize, reason: &str) {
+        let mut told = lock(&self.told[root]);
+        if !std::mem::replace(&mut *told, true) {
+            let column = self.schema.arrow.field(root).name();
+            tracing::debug!(table = %self.job.table.table, task = self.job.task.id, column, reason, "a column is encoded anew");
+        }
+    }
+
+    /// Columns by how much work they are, heaviest first: by their bytes before compression.
+    fn heaviest_first(&self, batch: &Batch) -> Vec<usize> {
+        let weight = |root: usize| -> i64 {
+            let of_piece = |piece: &super::pieces::Piece| {
+                let source: &Source = &self.job.sources[piece.source];
+                let column = self.matched[piece.source].roots[root]?;
+                let descriptor = source.metadata.file_metadata().schema_descr();
+                let group = source.metadata.row_group(piece.row_group);
+                let leaves = (0..descriptor.num_columns()).filter(|l| descriptor.get_column_root_idx(*l) == column);
+                Some(leaves.map(|leaf| group.column(leaf).uncompressed_size()).sum::<i64>())
+            };
+            batch.pieces.iter().filter_map(of_piece).sum()
+        };
+        let mut order: Vec<usize> = (0..self.schema.arrow.fields().len()).collect();
+        order.sort_by_cached_key(|root| std::cmp::Reverse(weight(*root)));
+        order
+    }
+}
+
+impl RowGroup {
+    /// The writers of a column that is encoded.
+    pub(super) fn writers(&self, work: &Work<'_>, root: usize) -> Result<Vec<ArrowColumnWriter>> {
+        let mut all = lock(&self.writers);
+        if all.is_empty() {
+            let made = work.factory.create_column_writers(0);
+            let made = made.map_err(|e| write_error(&work.job.task.output.directory, e))?;
+            *all = made.into_iter().map(Some).collect();
+        }
+        Ok(work.leaves(root).filter_map(|leaf| all[leaf].take()).collect())
+    }
+}
+
+/// Leads the crew through a task.
+struct Conductor<'a> {
+    work: &'a Work<'a>,
+    pieces: Pieces,
+    cutter: Cutter,
+    ahead: Option<Ahead>,
+}
+
+/// A row group whose inputs are being fetched.
+struct Ahead {
+    batch: Batch,
+    chunks: JoinHandle<Result<Vec<Chunks>>>,
+}
+
+impl<'a> Conductor<'a> {
+    fn new(work: &'a Work<'a>) -> Self {
+        let job = work.job;
+        let pieces = Pieces::new(&job.sources);
+        let input: u64 = job.task.inputs.iter().map(|input| input.size).sum();
+        // The plan's estimate is for whole files; row groups are nearly all of them.
+        let expected = job.task.output.bytes.min(input.saturating_mul(4));
+        let cutter = Cutter::new(job.policy.target_file_size_bytes, pieces.bytes(), expected);
+        Self { work, pieces, cutter, ahead: None }
+    }
+
+    fn run(&mut self, crew: &Crew, files: &mut Files<'_>) -> Result<Vec<Output>> {
+        let (mut outputs, mut at_hand): (Vec<Output>, Option<OpenFile>) = (Vec::new(), None);
+        let mut in_flight: VecDeque<Arc<RowGroup>> = VecDeque::new();
+        loop {
+            while in_flight.len() < IN_FLIGHT
+                && let Some(group) = self.next()?
+            {
+                let group = Arc::new(group);
+                crew.submit(&group, self.work.heaviest_first(&group.batch));
+                in_flight.push_back(group);
+            }
+            let Some(group) = in_flight.pop_front() else { break };
+            let made = match crew.wait(&group) {
+                Ok(made) => made,
+                Err(error) => {
+                    at_hand.iter_mut().for_each(OpenFile::abort);
+                    return Err(error);
+                }
+            };
+            if self.cutter.close_before(group.batch.bytes)
+                && let Some(file) = at_hand.take()
+            {
+                outputs.push(files.close(file)?);
+                self.cutter.closed();
+            }
+            let file = match &mut at_hand {
+                Some(file) => file,
+                none => none.insert(files.open()?),
+            };
+            match append(made, file) {
+                Ok(bytes) => self.cutter.wrote(group.batch.bytes, bytes),
+                Err(error) => {
+                    file.abort();
+                    return Err(error);
+                }
+            }
+            self.work.job.progress.read(group.batch.bytes);
+        }
+        if let Some(file) = at_hand {
+            outputs.push(files.close(file)?);
+        }
+        Ok(outputs)
+    }
+
+    /// The next row group with its inputs at hand; the one after it is fetched meanwhile.
+    fn next(&mut self) -> Result<Option<RowGroup>> {
+        let here = match self.ahead.take() {
+            Some(ahead) => Some(ahead),
+            None => self.fetch(),
+        };
+        let Some(Ahead { batch, chunks }) = here else { return Ok(None) };
+        self.ahead = self.fetch();
+        let fetched = self.work.job.runtime.block_on(chunks);
+        let chunks = fetched.map_err(|e| Error::internal("reading ahead failed").caused_by(e)).flatten()?;
+        let roots = self.work.schema.arrow.fields().len();
+        Ok(Some(RowGroup { batch, chunks, done: Mutex::new(Done::new(roots)), writers: Mutex::default() }))
+    }
+
+    /// Begins to fetch the inputs of a row group.
+    fn fetch(&mut self) -> Option<Ahead> {
+        let batch = self.take()?;
+        let wanted: Vec<(Source, usize)> =
+            batch.pieces.iter().map(|p| (self.work.job.sources[p.source].clone(), p.row_group)).collect();
+        let reading = futures::stream::iter(wanted)
+            .map(|(source, row_group)| async move { source.row_group(row_group).await })
+            .buffered(FETCHED_AT_ONCE)
+            .try_collect();
+        Some(Ahead { batch, chunks: self.work.job.runtime.spawn(reading) })
+    }
+
+    /// The inputs of the next row group, so that its output has about the right size.
+    fn take(&mut self) -> Option<Batch> {
+        let job = self.work.job;
+        // At least eight row groups in a file of the lower edge, so that files can be cut where they should be.
+        let output = job.row_group_bytes.min(job.policy.band_min() / 8).max(1);
+        let input = output as f64 / self.cutter.ratio().max(0.01);
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a positive number of bytes")]
+        let input = (input as u64).min(job.row_group_bytes.saturating_mul(2)).max(1);
+        self.pieces.next(job.policy.row_group_rows, input)
+    }
+}
+
+/// Appends a row group to a file; says how many bytes it has.
+fn append(made: Vec<Made>, file: &mut OpenFile) -> Result<u64> {
+    let location = file.writer.inner().location().to_owned();
+    let failed = |e| write_error(&location, e);
+    let before = file.writer.bytes_written();
+    let mut group = file.writer.next_row_group().map_err(failed)?;
+    for root in made {
+        for (leaf, nans) in root.nans {
+            if let Some(counted) = &mut file.nans {
+                *counted.entry(leaf).or_default() += nans;
+            }
+        }
+        for leaf in root.leaves {
+            match leaf {
+                MadeLeaf::Encoded(chunk) => chunk.append_to_row_group(&mut group).map_err(failed)?,
+                MadeLeaf::Moved(merged) => group.append_column(&merged.bytes, merged.close).map_err(failed)?,
+            }
+        }
+    }
+    group.close().map_err(failed)?;
+    Ok((file.writer.bytes_written() - before) as u64)
+}

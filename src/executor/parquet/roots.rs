@@ -1,0 +1,189 @@
+//! One top-level column of one output row group: moved as pages if all its inputs allow it, decoded and encoded if not.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use arrow_array::ArrayRef;
+use parquet::arrow::arrow_writer::{ArrowColumnChunk, ArrowColumnWriter, compute_leaves};
+use parquet::file::metadata::ColumnChunkMetaData;
+
+use super::decode::{count_nans, read_piece};
+use super::merge::{self, Choice, Merge, Merged, Stop, Workspace};
+use super::output::write_error;
+use super::pieces::Piece;
+use super::rewrite::{RowGroup, Work, lock};
+use crate::error::{Context, Error, Result};
+use crate::executor::source::Source;
+use crate::lake::damaged;
+use crate::lake::parquet_schema::same_leaf;
+
+/// A finished top-level column.
+pub(super) struct Made {
+    pub(super) leaves: Vec<MadeLeaf>,
+    /// NaNs by leaf column.
+    pub(super) nans: Vec<(usize, u64)>,
+}
+
+/// A finished leaf column.
+pub(super) enum MadeLeaf {
+    Encoded(Box<ArrowColumnChunk>),
+    Moved(Box<Merged>),
+}
+
+/// Makes one top-level column of a row group.
+pub(super) fn make(work: &Work<'_>, group: &RowGroup, root: usize, space: &mut Workspace) -> Result<Made> {
+    if work.move_pages {
+        match moved(work, group, root, space)? {
+            Ok(made) => return Ok(made),
+            Err(reason) => work.encodes(root, &reason),
+        }
+    }
+    encoded(work, group, root)
+}
+
+/// Moves pages; the inner error says why they can't be moved.
+fn moved(
+    work: &Work<'_>,
+    group: &RowGroup,
+    root: usize,
+    space: &mut Workspace,
+) -> Result<std::result::Result<Made, String>> {
+    let columns = match inputs_of(work, group, root) {
+        Ok(columns) => columns,
+        Err(reason) => return Ok(Err(reason.to_owned())),
+    };
+    let mut made = Made { leaves: Vec::new(), nans: Vec::new() };
+    for (place, leaf) in work.leaves(root).enumerate() {
+        match moved_leaf(work, group, leaf, place, &columns, space)? {
+            Ok((merged, choice)) => {
+                *lock(&work.choices[leaf]) = choice;
+                made.nans.push((leaf, merged.nans));
+                made.leaves.push(MadeLeaf::Moved(Box::new(merged)));
+            }
+            Err(reason) => return Ok(Err(reason)),
+        }
+    }
+    Ok(Ok(made))
+}
+
+/// The leaves of a root in the file of every piece, if all are just what the table wants.
+fn inputs_of(work: &Work<'_>, group: &RowGroup, root: usize) -> std::result::Result<Vec<Range<usize>>, &'static str> {
+    let wanted = work.leaves(root);
+    let mut found = Vec::with_capacity(group.batch.pieces.len());
+    for piece in &group.batch.pieces {
+        let source = &work.job.sources[piece.source];
+        let Some(column) = work.matched[piece.source].roots[root] else {
+            return Err("some files are older than the column");
+        };
+        let descriptor = source.metadata.file_metadata().schema_descr();
+        let mut leaves = (0..descriptor.num_columns()).filter(|leaf| descriptor.get_column_root_idx(*leaf) == column);
+        let first = leaves.next().unwrap_or(0);
+        let have = first..first + 1 + leaves.count();
+        let same = have.len() == wanted.len()
+            && have.clone().zip(wanted.clone()).all(|(file, table)| {
+                let (file, table) = (descriptor.column(file), work.schema.parquet.column(table));
+                same_leaf(&file, &table) && merge::is_same(&file, &table)
+            });
+        if !same {
+            return Err("its type or its shape differs in some files");
+        }
+        let chunks = &source.metadata.row_group(piece.row_group).columns()[have.clone()];
+        if !chunks.iter().all(|chunk| merge::is_known(chunk.compression())) {
+            return Err("its codec is none whose pages are moved");
+        }
+        found.push(have);
+    }
+    Ok(found)
+}
+
+fn moved_leaf(
+    work: &Work<'_>,
+    group: &RowGroup,
+    leaf: usize,
+    place: usize,
+    columns: &[Range<usize>],
+    space: &mut Workspace,
+) -> Result<std::result::Result<(Merged, Choice), String>> {
+    let choice = *lock(&work.choices[leaf]);
+    let column = work.schema.parquet.column(leaf);
+    let flat = column.max_rep_level() == 0;
+    let stopped = |stop: Stop, source: Option<&Source>| match stop {
+        Stop::Unfit(why) => Ok(Err(why.into_owned())),
+        Stop::Damaged(what) => Err(bad_pages(&column.path().string(), source, &what)),
+    };
+    let mut merge = match Merge::new(column.clone(), &work.rules[leaf], choice) {
+        Ok(merge) => merge,
+        Err(stop) => return stopped(stop, None),
+    };
+    let mut buffer = std::mem::take(&mut space.input);
+    for ((piece, chunks), leaves) in group.batch.pieces.iter().zip(&group.chunks).zip(columns) {
+        let source = &work.job.sources[piece.source];
+        let row_group = source.metadata.row_group(piece.row_group);
+        let metadata = row_group.column(leaves.start + place);
+        let rows = u64::try_from(row_group.num_rows()).unwrap_or(0);
+        if flat && metadata.num_values() != row_group.num_rows() {
+            return stopped(Stop::Damaged("its values are not as many as its rows".into()), Some(source));
+        }
+        let bytes = chunks.read(range_of(metadata), &mut buffer).map_err(|e| damaged(&source.path, e))?;
+        let after = rows.saturating_sub(piece.offset).saturating_sub(piece.rows);
+        let ranges = [(false, piece.offset), (true, piece.rows), (false, after)];
+        if let Err(stop) = merge.add(space, metadata, bytes, ranges) {
+            return stopped(stop, Some(source));
+        }
+    }
+    space.input = buffer;
+    if merge.rows() as u64 != group.batch.rows {
+        return stopped(Stop::Damaged("its rows are not as many as its row group's".into()), None);
+    }
+    match merge.finish(space) {
+        Ok(done) => Ok(Ok(done)),
+        Err(stop) => stopped(stop, None),
+    }
+}
+
+fn bad_pages(column: &str, source: Option<&Source>, what: &str) -> Error {
+    let file = source.map_or("an input", |source| source.path.as_str());
+    Error::corrupt(format!("column {column} of {file} is damaged: {what}"))
+        .hint("restore the file, or roll the table back to a snapshot without it; nothing was changed")
+}
+
+/// Where a column chunk lies. Some writers say 0 where they mean "no dictionary".
+fn range_of(chunk: &ColumnChunkMetaData) -> Range<u64> {
+    let data = chunk.data_page_offset();
+    let start = chunk.dictionary_page_offset().filter(|offset| (1..data).contains(offset)).unwrap_or(data);
+    let start = u64::try_from(start).unwrap_or(0);
+    start..start.saturating_add(u64::try_from(chunk.compressed_size()).unwrap_or(0))
+}
+
+/// Decodes and encodes.
+fn encoded(work: &Work<'_>, group: &RowGroup, root: usize) -> Result<Made> {
+    let field = &work.schema.arrow.fields()[root];
+    let first_leaf = work.leaves(root).start;
+    let mut writers: Vec<ArrowColumnWriter> = group.writers(work, root)?;
+    let mut nans = HashMap::new();
+    let failed = |e| write_error(&work.job.task.output.directory, e);
+    for (piece, chunks) in group.batch.pieces.iter().zip(&group.chunks) {
+        let piece: &Piece = piece;
+        let source = &work.job.sources[piece.source];
+        let mut write = |values: &ArrayRef| {
+            count_nans(values, first_leaf, &mut nans);
+            let leaves = compute_leaves(field, values).map_err(failed)?;
+            for (writer, leaf) in writers.iter_mut().zip(leaves) {
+                writer.write(&leaf).map_err(failed)?;
+            }
+            Ok(())
+        };
+        // Decoders may panic on garbage: that must name the file and fail this group only.
+        let read = catch_unwind(AssertUnwindSafe(|| {
+            read_piece(source, &work.matched[piece.source], root, field, *piece, chunks, &mut write)
+        }));
+        read.unwrap_or_else(|_| Err(Error::corrupt("its pages can't be decoded")))
+            .while_doing(|| format!("reading column {} of {}", field.name(), source.path))?;
+    }
+    let leaves = writers
+        .into_iter()
+        .map(|writer| writer.close().map(|chunk| MadeLeaf::Encoded(Box::new(chunk))).map_err(failed))
+        .collect::<Result<Vec<_>>>()?;
+    Ok(Made { leaves, nans: nans.into_iter().collect() })
+}
