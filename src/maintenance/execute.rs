@@ -152,7 +152,7 @@ impl<'a> Run<'a> {
     /// What later runs learn from: how much this codec shrank.
     fn summary(&self, batch: &[Outcome]) -> BTreeMap<String, String> {
         let mut by_codec: BTreeMap<Codec, (u64, u64)> = BTreeMap::new();
-        for outcome in batch.iter().filter(|outcome| outcome.route != Route::Copy) {
+        for outcome in batch.iter().filter(|outcome| matches!(outcome.route, Route::Merge | Route::Encode)) {
             let codecs: HashSet<Option<Codec>> = outcome
                 .inputs
                 .iter()
