@@ -99,7 +99,9 @@ fn is_done(fresh: &LoadedTable, plan: &ExpirePlan) -> Result<bool> {
 fn change(table: &LoadedTable, seen: &History, plan: &ExpirePlan) -> TableChange {
     let metadata = &table.metadata;
     let mut requirements = vec![TableRequirement::UuidMatch { uuid: metadata.uuid() }];
-    requirements.extend(seen.refs.iter().map(|reference| TableRequirement::RefSnapshotIdMatch {
+    // The typed form of version 1 metadata has no tags and no other branches: it can't be checked for them.
+    let checked = seen.refs.iter().filter(|reference| metadata.snapshot_for_ref(&reference.name).is_some());
+    requirements.extend(checked.map(|reference| TableRequirement::RefSnapshotIdMatch {
         r#ref: reference.name.clone(),
         snapshot_id: Some(reference.snapshot_id),
     }));

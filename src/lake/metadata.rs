@@ -47,6 +47,27 @@ pub fn parse(location: &str, bytes: &[u8]) -> Result<(Value, TableMetadata)> {
     Ok((document, metadata))
 }
 
+/// The older metadata files that a metadata file names, oldest first; `None` when it can't be read.
+pub fn log_of(bytes: &[u8]) -> Option<Vec<String>> {
+    #[derive(serde::Deserialize)]
+    #[serde(rename_all = "kebab-case")]
+    struct Document {
+        #[serde(default)]
+        metadata_log: Vec<Entry>,
+    }
+    #[derive(serde::Deserialize)]
+    #[serde(rename_all = "kebab-case")]
+    struct Entry {
+        metadata_file: String,
+    }
+    let document: Document = if bytes.starts_with(&[0x1f, 0x8b]) {
+        serde_json::from_reader(std::io::BufReader::new(GzDecoder::new(bytes))).ok()?
+    } else {
+        serde_json::from_slice(bytes).ok()?
+    };
+    Some(document.metadata_log.into_iter().map(|entry| entry.metadata_file).collect())
+}
+
 /// The typed form of a document.
 ///
 /// # Errors

@@ -4,6 +4,7 @@
 //! [`Ambient`] (clock, ids, jitter).
 
 pub mod ambient;
+mod avro;
 pub mod catalog;
 pub mod conformance;
 mod file_io;

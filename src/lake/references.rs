@@ -8,9 +8,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
-use serde_avro_fast::object_container_file_encoding::Reader;
 
 use super::Store;
+use super::avro::{Stopped, each_record};
 use crate::error::{Context, Error, Result};
 use crate::model::FileKind;
 
@@ -126,15 +126,19 @@ fn entries<E, T>(path: &str, bytes: &[u8], mut each: impl FnMut(E) -> Result<T>)
 where
     E: serde::de::DeserializeOwned,
 {
-    let mut reader = Reader::from_slice(bytes).map_err(|e| damaged(path, e))?;
     let mut found = Vec::new();
-    for entry in reader.deserialize::<E>() {
-        found.push(each(entry.map_err(|e| damaged(path, e))?)?);
-    }
+    each_record(bytes, |entry: E| {
+        found.push(each(entry)?);
+        Ok(())
+    })
+    .map_err(|stopped| match stopped {
+        Stopped::Damaged(error) => damaged(path, error),
+        Stopped::Taker(error) => error,
+    })?;
     Ok(found)
 }
 
-fn damaged(path: &str, error: impl std::error::Error + Send + Sync + 'static) -> Error {
+fn damaged(path: &str, error: Box<dyn std::error::Error + Send + Sync>) -> Error {
     Error::corrupt(format!("{path} is not a readable manifest"))
         .hint(
             "the table's metadata is damaged: roll back to an older snapshot, or restore the file; nothing was changed",

@@ -182,7 +182,8 @@ impl Maintenance {
     ) -> Result<()> {
         plan.policy.validate()?;
         self.refuse_moved(plan, loaded).await?;
-        describe(report, plan);
+        // What the plan would free is a promise; what is freed is counted anew.
+        describe(report, &ExpirePlan { frees: plan.frees.clone().filter(|_| dry_run), ..plan.clone() });
         report.snapshots_before = Some(loaded.metadata.snapshots().len() as u64);
         report.snapshots_after = Some((loaded.metadata.snapshots().len() - plan.expired.len()) as u64);
         if dry_run || plan.is_empty() {

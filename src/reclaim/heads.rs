@@ -17,8 +17,10 @@ pub struct Heads {
     pub(super) gone_lists: Vec<String>,
     /// Statistics files that only the snapshots that go have.
     pub(super) statistics: Vec<Doomed>,
-    /// Metadata files that fall off the log.
-    pub(super) metadata: Vec<String>,
+    /// Metadata files that fall off the log, oldest first.
+    pub(super) falling: Vec<String>,
+    /// Those that stay in it, oldest first, and the current one.
+    pub(super) log: Vec<String>,
 }
 
 impl Heads {
@@ -27,10 +29,11 @@ impl Heads {
         let still: HashSet<i64> = fresh.metadata.snapshots().map(|snapshot| snapshot.snapshot_id()).collect();
         let gone: HashSet<i64> = plan.expired.iter().map(|gone| gone.id).filter(|id| !still.contains(id)).collect();
         let kept_lists = fresh.metadata.snapshots().map(|snapshot| snapshot.manifest_list().to_owned()).collect();
-        let log: HashSet<&str> = log(fresh).chain([fresh.metadata_location.as_str()]).collect();
-        let metadata = self::log(before).chain([before.metadata_location.as_str()]);
-        let metadata = metadata.filter(|file| !log.contains(file)).map(str::to_owned).collect();
-        Self { kept_lists, metadata, ..Self::gone(before, &gone, &statistics(fresh).map(|s| s.path).collect()) }
+        let log: Vec<String> = self::log(fresh).map(str::to_owned).collect();
+        let stays: HashSet<&str> = log.iter().map(String::as_str).collect();
+        let falling = self::log(before).filter(|file| !stays.contains(file)).map(str::to_owned).collect();
+        let statistics = statistics(fresh).map(|file| file.path).collect();
+        Self { kept_lists, falling, log, ..Self::gone(before, &gone, &statistics) }
     }
 
     /// Before the commit: what would come of it if nobody else did anything.
@@ -38,15 +41,15 @@ impl Heads {
         let gone: HashSet<i64> = plan.expired.iter().map(|gone| gone.id).collect();
         let kept = before.metadata.snapshots().filter(|snapshot| !gone.contains(&snapshot.snapshot_id()));
         let kept_lists = kept.map(|snapshot| snapshot.manifest_list().to_owned()).collect();
-        let log: Vec<&str> = log(before).chain([before.metadata_location.as_str()]).collect();
+        let mut log: Vec<String> = log(before).map(str::to_owned).collect();
         let limit = plan.trim_log_to.or_else(|| {
             let limit = before.metadata.properties().get("write.metadata.previous-versions-max");
             limit.and_then(|text| text.trim().parse().ok())
         });
         let keep = usize::try_from(limit.unwrap_or(LOG_DEFAULT).max(1)).unwrap_or(usize::MAX);
-        let metadata = log[..log.len().saturating_sub(keep)].iter().map(|file| (*file).to_owned()).collect();
+        let falling = log.drain(..log.len().saturating_sub(keep)).collect();
         let stays = statistics(before).filter(|s| !gone.contains(&s.snapshot)).map(|s| s.path).collect();
-        Self { kept_lists, metadata, ..Self::gone(before, &gone, &stays) }
+        Self { kept_lists, falling, log, ..Self::gone(before, &gone, &stays) }
     }
 
     fn gone(before: &LoadedTable, gone: &HashSet<i64>, statistics_that_stay: &HashSet<&str>) -> Self {
@@ -63,10 +66,11 @@ impl Heads {
 /// How many older metadata files the log keeps when the table does not say (Iceberg's default).
 const LOG_DEFAULT: u64 = 100;
 
-/// Older metadata files, oldest first. What is not named like one is never removed as one.
+/// Older metadata files, oldest first, and the current one.
 fn log(table: &LoadedTable) -> impl Iterator<Item = &str> {
     let entries = table.document.get("metadata-log").and_then(Value::as_array).into_iter().flatten();
-    entries.filter_map(|entry| entry.get("metadata-file")?.as_str())
+    let older = entries.filter_map(|entry| entry.get("metadata-file")?.as_str());
+    older.chain([table.metadata_location.as_str()])
 }
 
 struct StatisticsFile<'a> {

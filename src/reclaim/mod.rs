@@ -7,6 +7,7 @@
 
 mod candidates;
 mod heads;
+mod lineage;
 mod reach;
 mod remove;
 

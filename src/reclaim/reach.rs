@@ -12,12 +12,12 @@
 //! of an *expired* snapshot is passed over; what only it named is found as orphans later.
 
 use std::collections::{HashMap, HashSet};
-use std::future::ready;
 use std::sync::Arc;
 
 use futures::stream::{self, StreamExt, TryStreamExt};
 
 use super::candidates::{Candidates, key};
+use super::lineage::fallen;
 use super::{Doomed, Heads};
 use crate::error::{Context, Kind, Result};
 use crate::lake::Store;
@@ -87,7 +87,7 @@ impl Reach {
             manifests.sort_by(|a, b| a.path.cmp(&b.path));
             manifests
         };
-        let metadata = present(store, heads.metadata).await?;
+        let metadata = fallen(store, heads.falling, &heads.log).await?;
         Ok(Self {
             store: store.clone(),
             kept: by_path(kept),
@@ -164,17 +164,4 @@ fn tolerate<T>(read: Result<T>, path: &str) -> Result<Option<T>> {
         }
         Err(error) => Err(error),
     }
-}
-
-/// Metadata files that are there, with their sizes: a log may name files that others removed.
-async fn present(store: &Arc<Store>, files: Vec<String>) -> Result<Vec<Doomed>> {
-    let named_so = |file: &String| file.ends_with(".metadata.json") || file.ends_with(".metadata.json.gz");
-    stream::iter(files.into_iter().filter(named_so))
-        .map(|file| async move { store.head(&file).await })
-        .buffered(LISTS_AT_ONCE)
-        .try_filter_map(|info| {
-            ready(Ok(info.map(|i| Doomed { kind: FileKind::Metadata, path: i.location, size: i.size })))
-        })
-        .try_collect()
-        .await
 }

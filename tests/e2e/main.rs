@@ -8,6 +8,7 @@ mod bad_input;
 mod catalogs;
 mod crash;
 mod deploy;
+mod expire;
 mod metrics;
 mod plans;
 mod safety;

@@ -37,6 +37,14 @@ fn should_compact_what_spark_wrote_so_that_spark_reads_the_same() {
         let report = icewright(&args).exits(code).report();
         assert_eq!(report["status"], if code == 0 { "committed" } else { "refused" }, "{report}");
     }
+    // Only the newest snapshot stays; what others need of the older ones is found by the reference implementation.
+    let tight = ["--retain-min", "1", "--retain-max", "1", "--older-than", "0s", "--min-age", "0s"];
+    let report =
+        icewright(&[&["expire", "--catalog", &catalog, "--all", "--json"], &tight[..]].concat()).exits(0).json();
+    for table in report["tables"].as_array().unwrap() {
+        assert_eq!((&table["status"], table["snapshots_after"].as_u64()), (&"committed".into(), Some(1)), "{table}");
+        assert!(table["files_removed"].as_u64() > Some(0), "{table}");
+    }
     let after = spark("read", &folder);
     for table in ["cow", "v1", "mor", "v3"] {
         let (before, after) = (&before[table], &after[table]);
