@@ -1,9 +1,7 @@
 """Replication and failover, with the manifests' own scripts and configuration, on three real servers."""
 
 import os
-import shutil
 import subprocess
-import tempfile
 import threading
 import time
 
@@ -83,19 +81,12 @@ def all_attached(cluster):
 
 @pytest.fixture
 def cluster():
-    # In memory where there is some: three servers that sync to a busy disk take ten times as long.
-    memory = "/dev/shm"
-    roomy = os.path.isdir(memory) and shutil.disk_usage(memory).free > 2 << 30
-    folder = tempfile.mkdtemp(prefix="pg", dir=memory if roomy else None)
-    try:
-        with Cluster(folder) as made:
-            for node in made.nodes.values():
-                node.start()
-            assert until(lambda: all(node.answers() for node in made.nodes.values()), 60), made.logs()
-            all_attached(made)
-            yield made
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    with tools.workplace("pg") as folder, Cluster(folder) as made:
+        for node in made.nodes.values():
+            node.start()
+        assert until(lambda: all(node.answers() for node in made.nodes.values()), 60), made.logs()
+        all_attached(made)
+        yield made
 
 
 def test_should_lose_no_answered_commit_when_the_primary_dies(cluster):

@@ -56,3 +56,8 @@ fn should_watch_alert_and_store_with_real_programs() {
 fn should_lose_no_commit_in_a_failover_of_postgres() {
     passes("test_postgres.py");
 }
+
+#[test]
+fn should_run_the_cron_jobs_in_the_image() {
+    passes("test_jobs.py");
+}

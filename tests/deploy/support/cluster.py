@@ -7,7 +7,6 @@ import os
 import pathlib
 import pwd
 import select
-import shutil
 import signal
 import socket
 import subprocess
@@ -137,7 +136,6 @@ class Cluster:
 
     def __init__(self, folder):
         self.folder = pathlib.Path(folder)
-        self.folder.chmod(0o755)
         root = os.geteuid() == 0
         self.as_postgres = ["runuser", "-u", "postgres", "--"] if root else []
         self.owner = pwd.getpwnam("postgres").pw_uid if root else os.geteuid()
@@ -174,7 +172,6 @@ class Cluster:
                 node.kill()
         self.listener.close()
         self.kubectl.shutdown()
-        shutil.rmtree(self.folder, ignore_errors=True)
 
     def logs(self):
         return "\n".join(f"== {p.name}\n{p.read_text()[-3000:]}" for p in sorted(self.folder.glob("*.log")))

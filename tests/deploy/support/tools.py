@@ -1,10 +1,12 @@
 """Programs that the tests run. tests/run installs them; one that is missing fails in CI and is skipped loudly elsewhere."""
 
+import contextlib
 import os
 import pathlib
 import shutil
 import socket
 import subprocess
+import tempfile
 
 import pytest
 
@@ -48,6 +50,20 @@ def run(*command, check=True, **more):
     if check and done.returncode != 0:
         raise AssertionError(f"{command} came to {done.returncode}:\n{done.stdout}\n{done.stderr}")
     return done
+
+
+@contextlib.contextmanager
+def workplace(prefix):
+    """A folder that other users may enter, gone at the end. In memory where there is some: servers that sync to a disk that
+    others build on take ten times as long."""
+    memory = "/dev/shm"
+    roomy = os.path.isdir(memory) and shutil.disk_usage(memory).free > 2 << 30
+    folder = pathlib.Path(tempfile.mkdtemp(prefix=prefix, dir=memory if roomy else None))
+    folder.chmod(0o755)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def free_ports(count):
