@@ -62,6 +62,15 @@ def test_should_know_every_overlay():
     assert folders == set(built.OVERLAYS)
 
 
+def test_should_have_scripts_without_slips():
+    scripts = [*tools.DEPLOY.rglob("*.sh"), tools.ROOT / "tests/deploy/install"]
+    program = tools.CACHE / "deploy/venv/bin/shellcheck"
+    if not program.exists():
+        tools.missing("shellcheck")
+    assert len(scripts) >= 6
+    assert tools.run(program, *scripts, check=False).stdout == ""
+
+
 def test_should_hold_no_secret():
     for overlay in built.OVERLAYS:
         for doc in built.documents(overlay):

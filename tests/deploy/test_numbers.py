@@ -62,7 +62,9 @@ def test_should_serve_what_the_jobs_run():
     served = {s["run"]: s["cron"] for s in tomllib.loads(text)["schedule"]}
     jobs = [d for d in documents("prod") if d["kind"] == "CronJob" and d["metadata"]["namespace"] == "data-platform"]
     assert served == {containers(j)[0]["args"][0]: j["spec"]["schedule"] for j in jobs}
-    assert "schedule" not in tomllib.loads(config("prod", "icewright", "icewright.toml")), "the observer changes nothing"
+    assert "schedule" not in tomllib.loads(config("prod", "icewright", "icewright.toml")), (
+        "the observer changes nothing"
+    )
 
 
 @pytest.mark.parametrize("overlay", PRODUCTION)
@@ -76,7 +78,10 @@ def test_should_have_read_replicas(overlay):
         server = find(docs, "StatefulSet", name)["spec"]["template"]["spec"]["containers"][0]["resources"]
         assert (server["requests"]["cpu"], server["limits"]["cpu"]) == ("2", "4")
         assert (server["requests"]["memory"], server["limits"]["memory"]) == ("8Gi", "16Gi")
-    reads, single = find(docs, "Service", "postgres-read-replicas"), find(docs, "Service", "postgres-read-replicas-headless")
+    reads, single = (
+        find(docs, "Service", "postgres-read-replicas"),
+        find(docs, "Service", "postgres-read-replicas-headless"),
+    )
     assert single["spec"]["clusterIP"] == "None" and "clusterIP" not in reads["spec"]
     assert reads["spec"]["selector"] == single["spec"]["selector"]
     conf = config(overlay, "postgres-config", "postgresql.conf")
@@ -94,7 +99,12 @@ def test_should_keep_metrics_for_a_year(overlay):
     server = find(docs, "StatefulSet", "victoria-metrics")
     assert server["metadata"]["namespace"] == "victoria-metrics"
     (container,) = containers(server)
-    flags = {"-retentionPeriod=12", "-memory.allowedPercent=80", "-search.maxConcurrentRequests=16", "-httpListenAddr=:8428"}
+    flags = {
+        "-retentionPeriod=12",
+        "-memory.allowedPercent=80",
+        "-search.maxConcurrentRequests=16",
+        "-httpListenAddr=:8428",
+    }
     assert flags <= set(args(container))
     assert container["ports"] == [{"name": "http", "containerPort": 8428}]
     assert server["spec"]["volumeClaimTemplates"][0]["spec"]["resources"]["requests"]["storage"] == "200Gi"
@@ -102,7 +112,9 @@ def test_should_keep_metrics_for_a_year(overlay):
     assert [r["host"] for r in ingress["spec"]["rules"]] == ["metrics.254carbon.com"]
     assert ingress["metadata"]["annotations"]["nginx.ingress.kubernetes.io/auth-type"] == "basic"
     prometheus = yaml.safe_load(config(overlay, "prometheus", "prometheus.yml"))
-    assert [w["url"] for w in prometheus["remote_write"]] == ["http://victoria-metrics.victoria-metrics.svc:8428/api/v1/write"]
+    assert [w["url"] for w in prometheus["remote_write"]] == [
+        "http://victoria-metrics.victoria-metrics.svc:8428/api/v1/write"
+    ]
 
 
 @pytest.mark.parametrize("overlay", PRODUCTION)
@@ -134,7 +146,11 @@ def test_should_scale_the_cluster(overlay):
 
 
 def node_groups(overlay):
-    flags = [a.removeprefix("--nodes=") for a in args(containers(find(documents(overlay), "Deployment", "cluster-autoscaler"))[0]) if a.startswith("--nodes=")]
+    flags = [
+        a.removeprefix("--nodes=")
+        for a in args(containers(find(documents(overlay), "Deployment", "cluster-autoscaler"))[0])
+        if a.startswith("--nodes=")
+    ]
     return {name: int(most) for _, most, name in (f.split(":") for f in flags)}
 
 
@@ -143,7 +159,11 @@ def test_should_have_room_for_ten_times_as_much():
     # GPU nodes have four GPUs each: 8 now, 16 then.
     assert (now["gpu"] * 4, later["gpu"] * 4) == (8, 16)
     for overlay, groups in (("prod", now), ("ten-times", later)):
-        most = [a for a in args(containers(find(documents(overlay), "Deployment", "cluster-autoscaler"))[0]) if a.startswith("--max-nodes-total")]
+        most = [
+            a
+            for a in args(containers(find(documents(overlay), "Deployment", "cluster-autoscaler"))[0])
+            if a.startswith("--max-nodes-total")
+        ]
         # The nodes that no group has: the control plane's three.
         assert most == [f"--max-nodes-total={sum(groups.values()) + 3}"]
     assert now["services-a"] == now["services-b"] and later["services-a"] == later["services-b"]
@@ -155,12 +175,18 @@ def test_should_have_room_for_ten_times_as_much():
 
 def test_should_yield_to_services():
     docs = documents("prod")
-    service, batch, reserve = (find(docs, "PriorityClass", n) for n in ("platform-service", "batch-maintenance", "capacity-reserve"))
+    service, batch, reserve = (
+        find(docs, "PriorityClass", n) for n in ("platform-service", "batch-maintenance", "capacity-reserve")
+    )
     assert service["value"] > batch["value"] > reserve["value"] >= -10
     assert batch["preemptionPolicy"] == "Never", "else maintenance would take the reserve's room"
     assert "preemptionPolicy" not in service
     for doc in docs:
-        if template(doc) and doc["kind"] != "CronJob" and doc["metadata"]["namespace"] not in ("kube-system", "capacity-reserve"):
+        if (
+            template(doc)
+            and doc["kind"] != "CronJob"
+            and doc["metadata"]["namespace"] not in ("kube-system", "capacity-reserve")
+        ):
             assert template(doc)["spec"]["priorityClassName"] == "platform-service", doc["metadata"]["name"]
 
 

@@ -58,7 +58,9 @@ class Writer:
 
 def connect(port, user="icewright", database="iceberg"):
     password = PASSWORDS[f"{user.upper()}_PASSWORD"]
-    return psycopg.connect(host="127.0.0.1", port=port, user=user, password=password, dbname=database, autocommit=True, connect_timeout=3)
+    return psycopg.connect(
+        host="127.0.0.1", port=port, user=user, password=password, dbname=database, autocommit=True, connect_timeout=3
+    )
 
 
 def attached(cluster):
@@ -192,7 +194,12 @@ def test_should_leave_a_primary_alone_that_is_well(cluster):
     # Two nights of backups, of which one is kept; then it comes back beside the living database.
     with connect(cluster.write_port) as primary:
         primary.execute("create table rows as select generate_series(1, 5000) as id")
-    until(lambda: cluster.nodes["postgres-read-replicas-0"].run("position").stdout == cluster.nodes["postgres-read-replicas-1"].run("position").stdout)
+    until(
+        lambda: (
+            cluster.nodes["postgres-read-replicas-0"].run("position").stdout
+            == cluster.nodes["postgres-read-replicas-1"].run("position").stdout
+        )
+    )
     backups = cluster.folder / "backups"
     backups.mkdir()
     environment = {
@@ -207,11 +214,18 @@ def test_should_leave_a_primary_alone_that_is_well(cluster):
     tools.run("bash", cluster.folder / "scripts/restore.sh", env=environment | {"PGPORT": writes})
     with connect(cluster.write_port, database="iceberg_restored") as restored:
         assert restored.execute("select count(*) from rows").fetchone() == (5000,)
-        assert restored.execute("select tableowner from pg_tables where tablename = 'rows'").fetchone() == ("icewright",)
+        assert restored.execute("select tableowner from pg_tables where tablename = 'rows'").fetchone() == (
+            "icewright",
+        )
     again = tools.run("bash", cluster.folder / "scripts/restore.sh", env=environment | {"PGPORT": writes}, check=False)
     assert again.returncode != 0 and "already exists" in again.stderr
     next(backups.rglob("iceberg.dump")).write_bytes(b"damaged")
-    damaged = tools.run("bash", cluster.folder / "scripts/restore.sh", env=environment | {"PGPORT": writes, "INTO": "other"}, check=False)
+    damaged = tools.run(
+        "bash",
+        cluster.folder / "scripts/restore.sh",
+        env=environment | {"PGPORT": writes, "INTO": "other"},
+        check=False,
+    )
     assert damaged.returncode != 0 and "FAILED" in damaged.stdout + damaged.stderr
 
 
@@ -232,7 +246,19 @@ class Lake:
         """Merges a new table's files; the exit code. The table is made while writing is possible."""
         if self.tables < 2:
             for self.tables in (1, 2):
-                tools.run(tools.icewright(), "fixture", "--table", f"db.t{self.tables}", "--files", "10", "--rows", "100", "--years", "2025-2025", env=self.environment)
+                tools.run(
+                    tools.icewright(),
+                    "fixture",
+                    "--table",
+                    f"db.t{self.tables}",
+                    "--files",
+                    "10",
+                    "--rows",
+                    "100",
+                    "--years",
+                    "2025-2025",
+                    env=self.environment,
+                )
             return self.run("db.t1")
         return self.run("db.t2")
 

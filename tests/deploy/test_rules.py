@@ -42,13 +42,23 @@ FIRES = {
     "availability burns fast": ("SloAvailability", requests(980, 20), "2m", "4m"),
     "availability burns slowly": ("SloAvailability", requests(993, 7), "2m", "4m"),
     "requests are not measured": ("SloAvailability", {f'{REQUESTS}{{status="200"}}': None}, "1m30s", "2m30s"),
-    "responses are slow": ("SloResponseTime", histogram(RESPONSES, ("0.1", 94), ("0.25", 94), ("0.5", 100), ("+Inf", 100)), "10m", "11m30s"),
+    "responses are slow": (
+        "SloResponseTime",
+        histogram(RESPONSES, ("0.1", 94), ("0.25", 94), ("0.5", 100), ("+Inf", 100)),
+        "10m",
+        "11m30s",
+    ),
     "too many errors": ("SloErrorRate", requests(989, 11, "429"), "5m", "6m30s"),
     "given up on": ("SloErrorRate", requests(989, 11, "499"), "5m", "6m30s"),
     "no new rows": ("SloDataFreshness", {LAST_ROWS: "0x1000"}, "7m", "8m30s"),
     "nothing is observed": ("SloDataFreshness", {LAST_ROWS: None}, "1m30s", "2m30s"),
     "queries are slow": ("SloQueryTime", histogram(QUERIES, ("5", 94), ("10", 100), ("+Inf", 100)), "15m", "16m30s"),
-    "idle GPUs": ("SloGpuUtilisation", {'DCGM_FI_DEV_GPU_UTIL{gpu="0"}': "70x1000", 'DCGM_FI_DEV_GPU_UTIL{gpu="1"}': "89x1000"}, "59m30s", "61m"),
+    "idle GPUs": (
+        "SloGpuUtilisation",
+        {'DCGM_FI_DEV_GPU_UTIL{gpu="0"}': "70x1000", 'DCGM_FI_DEV_GPU_UTIL{gpu="1"}': "89x1000"},
+        "59m30s",
+        "61m",
+    ),
     "a full volume": ("SloStorage", {FREE: "14x1000", SIZE: "100x1000"}, "14m30s", "16m"),
 }
 # Just on the good side, for two hours; and tables that nobody waits for.
@@ -117,7 +127,9 @@ def test_should_go_silent_when_it_is_over(rules):
     firing(rules, series, {"30m": ["SloAvailability", "SloErrorRate"], "95m": []})
 
 
-@pytest.mark.parametrize("slo", ["availability", "response-time", "errors", "freshness", "query-time", "gpu", "storage"])
+@pytest.mark.parametrize(
+    "slo", ["availability", "response-time", "errors", "freshness", "query-time", "gpu", "storage"]
+)
 def test_should_depend_on_the_one_threshold(slo, rules):
     """With a threshold out of reach its alert no longer fires: the tests above do test something."""
     path = rules / "objectives.yaml"
@@ -129,7 +141,15 @@ def test_should_depend_on_the_one_threshold(slo, rules):
         if slo == "availability" and rule["record"] == "slo:budget" and rule["labels"]["slo"] == slo:
             rule["expr"] = "vector(1)"
     path.write_text(yaml.safe_dump(content))
-    name = {"availability": "SloAvailability", "response-time": "SloResponseTime", "errors": "SloErrorRate", "freshness": "SloDataFreshness", "query-time": "SloQueryTime", "gpu": "SloGpuUtilisation", "storage": "SloStorage"}[slo]
+    name = {
+        "availability": "SloAvailability",
+        "response-time": "SloResponseTime",
+        "errors": "SloErrorRate",
+        "freshness": "SloDataFreshness",
+        "query-time": "SloQueryTime",
+        "gpu": "SloGpuUtilisation",
+        "storage": "SloStorage",
+    }[slo]
     for alert, series, before, after in FIRES.values():
         if alert == name and all(series.values()):
             assert firing(rules, series, {before: [], after: [alert]}, check=False).returncode != 0
@@ -153,7 +173,11 @@ def test_should_spell_thresholds_once():
     for overlay in ("prod", "ten-times", "bare-metal"):
         found = find(documents(overlay), "ConfigMap", "slo-alert-rules")["data"]
         assert list(found) == sorted(FILES)
-        budgets = {r["labels"]["slo"]: r["expr"] for r in yaml.safe_load(found["objectives.yaml"])["groups"][0]["rules"] if r["record"] == "slo:budget"}
+        budgets = {
+            r["labels"]["slo"]: r["expr"]
+            for r in yaml.safe_load(found["objectives.yaml"])["groups"][0]["rules"]
+            if r["record"] == "slo:budget"
+        }
         assert budgets["availability"] == "vector(0.001)" and budgets["errors"] == "vector(0.01)"
 
 
@@ -176,10 +200,14 @@ def test_should_be_a_configuration_that_prometheus_takes(tmp_path):
     tools.run(tools.program("promtool"), "check", "config", "--syntax-only", path)
 
 
-@pytest.mark.parametrize("severity, receiver", [("critical", "page"), ("warning", "ticket"), ("info", "digest"), ("odd", "ticket")])
+@pytest.mark.parametrize(
+    "severity, receiver", [("critical", "page"), ("warning", "ticket"), ("info", "digest"), ("odd", "ticket")]
+)
 def test_should_tell_the_right_people(severity, receiver, tmp_path):
     path = tmp_path / "alertmanager.yml"
     path.write_text(config("prod", "alertmanager", "alertmanager.yml"))
     tools.run(tools.program("amtool"), "check-config", path)
-    done = tools.run(tools.program("amtool"), "config", "routes", "test", f"--config.file={path}", f"severity={severity}")
+    done = tools.run(
+        tools.program("amtool"), "config", "routes", "test", f"--config.file={path}", f"severity={severity}"
+    )
     assert done.stdout.strip() == receiver

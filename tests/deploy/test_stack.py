@@ -45,7 +45,11 @@ def test_should_bring_alerts_to_whom_they_concern(programs):
 
     seen = until(received)
     assert seen, programs.web.posted
-    assert "SloAvailability" in seen["/page"] and "SloStorage" in seen["/ticket"] and "SloGpuUtilisation" in seen["/digest"]
+    assert (
+        "SloAvailability" in seen["/page"]
+        and "SloStorage" in seen["/ticket"]
+        and "SloGpuUtilisation" in seen["/digest"]
+    )
     for alerts in seen.values():
         for alert in alerts.values():
             text = alert["annotations"]["description"]
@@ -55,7 +59,10 @@ def test_should_bring_alerts_to_whom_they_concern(programs):
     assert storage.startswith("data-postgres-primary-0 in shared-services is 90% full"), storage
     # Errors are no news while the platform is unavailable.
     assert until(lambda: programs.query('ALERTS{alertname="SloErrorRate", alertstate="firing"}'))
-    inhibited = get(f"http://127.0.0.1:{programs.alertmanager}/api/v2/alerts?filter=alertname%3DSloErrorRate&inhibited=true") or ""
+    inhibited = (
+        get(f"http://127.0.0.1:{programs.alertmanager}/api/v2/alerts?filter=alertname%3DSloErrorRate&inhibited=true")
+        or ""
+    )
     assert "SloErrorRate" in str(inhibited)
 
 
@@ -67,7 +74,9 @@ def test_should_receive_by_remote_write(programs):
 
 def test_should_receive_what_a_job_pushes(programs, tmp_path):
     icewright = tools.icewright()
-    tools.run(icewright, "fixture", "--dir", tmp_path / "lake", "--files", "12", "--rows", "100", "--table", "market.pushed")
+    tools.run(
+        icewright, "fixture", "--dir", tmp_path / "lake", "--files", "12", "--rows", "100", "--table", "market.pushed"
+    )
     # The jobs' own address, with the server's put in place of its name.
     (container,) = built.containers(built.find(built.documents("prod"), "CronJob", "iceberg-compaction"))
     url = next(e["value"] for e in container["env"] if e["name"] == "ICEWRIGHT_METRICS_PUSH")
@@ -93,7 +102,11 @@ def test_should_be_dashboards_that_grafana_loads(name):
     for panel in panels:
         place = panel["gridPos"]
         assert place["x"] + place["w"] <= 24, panel["title"]
-        cells = {(x, y) for x in range(place["x"], place["x"] + place["w"]) for y in range(place["y"], place["y"] + place["h"])}
+        cells = {
+            (x, y)
+            for x in range(place["x"], place["x"] + place["w"])
+            for y in range(place["y"], place["y"] + place["h"])
+        }
         assert not cells & taken, panel["title"]
         taken |= cells
         assert panel["type"] in ("stat", "timeseries", "table", "bargauge") and panel["title"] and panel["description"]

@@ -48,7 +48,9 @@ def failures(docs):
         names = {c["name"] for c in pod["containers"]}
         for rule in rules:
             codes = rule.get("onExitCodes")
-            if codes and (codes["operator"] == "In" and 0 in codes["values"] or codes.get("containerName") not in names):
+            if codes and (
+                codes["operator"] == "In" and 0 in codes["values"] or codes.get("containerName") not in names
+            ):
                 yield f"{name}: a rule names exit code 0 or no container"
             if codes and codes["values"] != sorted(set(codes["values"])):
                 yield f"{name}: exit codes are not in order"

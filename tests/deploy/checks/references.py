@@ -60,7 +60,13 @@ def configuration(docs):
                 if "configMapKeyRef" in source:
                     maps.append((source["configMapKeyRef"]["name"], source["configMapKeyRef"]["key"]))
         for name, key in maps:
-            found = [d for d in docs if d["kind"] == "ConfigMap" and d["metadata"]["name"] == name and d["metadata"].get("namespace") == space]
+            found = [
+                d
+                for d in docs
+                if d["kind"] == "ConfigMap"
+                and d["metadata"]["name"] == name
+                and d["metadata"].get("namespace") == space
+            ]
             if not found:
                 yield f"{where(doc)}: there is no ConfigMap {name}"
             elif key and key not in found[0]["data"]:
@@ -87,7 +93,9 @@ def accounts(docs):
 def services(docs):
     """Ports by name are ports of the pods; a StatefulSet's service is there."""
     for doc in docs:
-        if doc["kind"] == "StatefulSet" and not has(docs, "Service", doc["spec"]["serviceName"], doc["metadata"]["namespace"]):
+        if doc["kind"] == "StatefulSet" and not has(
+            docs, "Service", doc["spec"]["serviceName"], doc["metadata"]["namespace"]
+        ):
             yield f"{where(doc)}: there is no Service {doc['spec']['serviceName']}"
         if doc["kind"] != "Service" or doc["spec"].get("type") == "ExternalName":
             continue
@@ -104,10 +112,18 @@ def ingresses(docs):
         for rule in doc["spec"]["rules"]:
             for path in rule["http"]["paths"]:
                 service = path["backend"]["service"]
-                found = [d for d in docs if d["kind"] == "Service" and d["metadata"]["name"] == service["name"] and d["metadata"]["namespace"] == doc["metadata"]["namespace"]]
+                found = [
+                    d
+                    for d in docs
+                    if d["kind"] == "Service"
+                    and d["metadata"]["name"] == service["name"]
+                    and d["metadata"]["namespace"] == doc["metadata"]["namespace"]
+                ]
                 if not found:
                     yield f"{where(doc)}: there is no Service {service['name']}"
-                elif service["port"] not in [{k: p.get(k)} for p in found[0]["spec"]["ports"] for k in ("name", "number")]:
+                elif service["port"] not in [
+                    {k: p.get(k)} for p in found[0]["spec"]["ports"] for k in ("name", "number")
+                ]:
                     yield f"{where(doc)}: Service {service['name']} has no port {service['port']}"
         secrets = [t["secretName"] for t in doc["spec"].get("tls", [])]
         secrets.append(doc["metadata"]["annotations"].get("nginx.ingress.kubernetes.io/auth-secret"))

@@ -38,7 +38,11 @@ def restricted(docs):
                 yield f"{where(doc)}: {container['name']} may escalate or write its root"
             if own.get("capabilities", {}).get("drop") != ["ALL"] or own.get("capabilities", {}).get("add"):
                 yield f"{where(doc)}: {container['name']} keeps capabilities"
-            if own.get("privileged") or own.get("runAsUser") == 0 or any("hostPort" in p for p in container.get("ports", [])):
+            if (
+                own.get("privileged")
+                or own.get("runAsUser") == 0
+                or any("hostPort" in p for p in container.get("ports", []))
+            ):
                 yield f"{where(doc)}: {container['name']} is privileged, root, or on the node's port"
 
 
@@ -65,7 +69,9 @@ def rights(docs):
                 yield f"{where(doc)}: a wildcard"
             writes = set(rule["verbs"]) - {"get", "list", "watch"}
             for resource in rule["resources"]:
-                if resource == "secrets" or (writes and resource in ("pods", "clusterroles", "roles", "deployments", "jobs")):
+                if resource == "secrets" or (
+                    writes and resource in ("pods", "clusterroles", "roles", "deployments", "jobs")
+                ):
                     yield f"{where(doc)}: may {rule['verbs']} {resource}"
     bound = {(s["namespace"], s["name"]) for d in docs for s in d.get("subjects", [])}
     if ("data-platform", "icewright") in bound:
@@ -78,9 +84,12 @@ def networks(docs):
     policies = [d for d in docs if d["kind"] == "NetworkPolicy"]
     for space in sorted(spaces):
         closed = [
-            p for p in policies
-            if p["metadata"]["namespace"] == space and p["spec"]["podSelector"] == {}
-            and "Ingress" in p["spec"]["policyTypes"] and not p["spec"].get("ingress")
+            p
+            for p in policies
+            if p["metadata"]["namespace"] == space
+            and p["spec"]["podSelector"] == {}
+            and "Ingress" in p["spec"]["policyTypes"]
+            and not p["spec"].get("ingress")
         ]
         if not closed:
             yield f"namespace {space}: nothing denies by default"

@@ -6,8 +6,16 @@ import re
 from support.built import containers, template
 
 SUFFIX = {
-    "": 1, "m": decimal.Decimal("0.001"), "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12,
-    "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40,
+    "": 1,
+    "m": decimal.Decimal("0.001"),
+    "k": 10**3,
+    "M": 10**6,
+    "G": 10**9,
+    "T": 10**12,
+    "Ki": 2**10,
+    "Mi": 2**20,
+    "Gi": 2**30,
+    "Ti": 2**40,
 }
 
 
@@ -26,7 +34,9 @@ def label(doc, container):
 def quantities(docs):
     """Every quantity can be read."""
     for doc in docs:
-        found = [(label(doc, c), v) for c in containers(doc) for p in c.get("resources", {}).values() for v in p.values()]
+        found = [
+            (label(doc, c), v) for c in containers(doc) for p in c.get("resources", {}).values() for v in p.values()
+        ]
         found += [(doc["metadata"]["name"], v) for v in doc.get("spec", {}).get("hard", {}).values()]
         for claim in doc.get("spec", {}).get("volumeClaimTemplates", []):
             found.append((doc["metadata"]["name"], claim["spec"]["resources"]["requests"]["storage"]))
@@ -104,7 +114,9 @@ def selectors(docs):
             owner, _, ordinal = pod.rpartition("-")
             if int(ordinal) >= owners.get(owner, 0):
                 yield f"{doc['kind']} {doc['metadata']['name']}: there is no pod {pod}"
-        elif not any(ns == doc["metadata"].get("namespace") and wanted.items() <= labels.items() for ns, labels, _ in pods):
+        elif not any(
+            ns == doc["metadata"].get("namespace") and wanted.items() <= labels.items() for ns, labels, _ in pods
+        ):
             yield f"{doc['kind']} {doc['metadata']['name']}: selects no pod"
 
 

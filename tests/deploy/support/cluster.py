@@ -17,7 +17,11 @@ import time
 from . import built, tools
 
 NODES = ["postgres-primary-0", "postgres-read-replicas-0", "postgres-read-replicas-1"]
-PASSWORDS = {"REPLICATION_PASSWORD": "re:pl\\ica'tion", "ICEWRIGHT_PASSWORD": "ice'wright", "BACKUP_PASSWORD": "back\"up"}
+PASSWORDS = {
+    "REPLICATION_PASSWORD": "re:pl\\ica'tion",
+    "ICEWRIGHT_PASSWORD": "ice'wright",
+    "BACKUP_PASSWORD": 'back"up',
+}
 # What differs from the cluster: its memory, the network, and that nobody pulls the plug.
 OPTIONS = "-c shared_buffers=64MB -c listen_addresses=127.0.0.1 -c fsync=off -c max_connections=40"
 KUBECTL = """#!{python}
@@ -66,7 +70,15 @@ class Node:
 
     def command(self, *arguments):
         variables = [f"{k}={v}" for k, v in self.environment().items()]
-        return [*self.cluster.as_postgres, "env", "-i", *variables, "bash", str(self.cluster.folder / "scripts/node.sh"), *arguments]
+        return [
+            *self.cluster.as_postgres,
+            "env",
+            "-i",
+            *variables,
+            "bash",
+            str(self.cluster.folder / "scripts/node.sh"),
+            *arguments,
+        ]
 
     def run(self, *arguments, timeout=90):
         return subprocess.run(self.command(*arguments), capture_output=True, text=True, timeout=timeout, cwd="/")
@@ -78,7 +90,9 @@ class Node:
     def live(self):
         while not self.lost:
             step = "prepare" if self.fresh else "serve"
-            self.process = subprocess.Popen(self.command(step), stdout=self.log, stderr=self.log, cwd="/", start_new_session=True)
+            self.process = subprocess.Popen(
+                self.command(step), stdout=self.log, stderr=self.log, cwd="/", start_new_session=True
+            )
             code = self.process.wait()
             if step == "prepare":
                 self.fresh = code != 0
@@ -149,7 +163,9 @@ class Cluster:
                 (self.folder / name / file).write_text(text)
         # What kubectl does not get through with the next time: how a failover is interrupted.
         self.interrupt = None
-        self.target = built.find(docs, "Service", "postgres-primary")["spec"]["selector"]["statefulset.kubernetes.io/pod-name"]
+        self.target = built.find(docs, "Service", "postgres-primary")["spec"]["selector"][
+            "statefulset.kubernetes.io/pod-name"
+        ]
         self.nodes = {name: Node(self, name, port) for name, port in self.ports.items()}
 
     def give(self, path):
@@ -180,7 +196,9 @@ class Cluster:
         """Runs failover.sh as a person would, with kubectl on the path."""
         script = self.folder / "scripts/failover.sh"
         environment = {"PATH": f"{self.folder / 'bin'}:/usr/bin:/bin"}
-        return subprocess.run(["bash", str(script), *arguments], env=environment, capture_output=True, text=True, timeout=120)
+        return subprocess.run(
+            ["bash", str(script), *arguments], env=environment, capture_output=True, text=True, timeout=120
+        )
 
     def topology(self):
         return (self.folder / "topology/primary").read_text().strip()

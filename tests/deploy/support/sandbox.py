@@ -119,8 +119,26 @@ class Pod:
     def sandbox(self, root, secrets, extra, claims, hosts):
         user = self.spec["securityContext"]
         assert self.container["securityContext"]["readOnlyRootFilesystem"] is True
-        command = [tools.program("bwrap"), "--ro-bind", root, "/", "--dev", "/dev", "--proc", "/proc", "--die-with-parent"]
-        command += ["--unshare-user", "--uid", user["runAsUser"], "--gid", user["runAsGroup"], "--unshare-pid", "--unshare-ipc"]
+        command = [
+            tools.program("bwrap"),
+            "--ro-bind",
+            root,
+            "/",
+            "--dev",
+            "/dev",
+            "--proc",
+            "/proc",
+            "--die-with-parent",
+        ]
+        command += [
+            "--unshare-user",
+            "--uid",
+            user["runAsUser"],
+            "--gid",
+            user["runAsGroup"],
+            "--unshare-pid",
+            "--unshare-ipc",
+        ]
         if self.container["securityContext"]["capabilities"]["drop"] == ["ALL"]:
             command += ["--cap-drop", "ALL"]
         hostfile = self.folder / "hosts"

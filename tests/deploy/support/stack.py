@@ -25,8 +25,16 @@ SERIES = [
     ('query_duration_seconds_bucket{le="5"}', 0, 10),
     ('query_duration_seconds_bucket{le="+Inf"}', 0, 10),
     ('DCGM_FI_DEV_GPU_UTIL{gpu="0"}', 10, 0),
-    ('kubelet_volume_stats_available_bytes{namespace="shared-services",persistentvolumeclaim="data-postgres-primary-0"}', 10, 0),
-    ('kubelet_volume_stats_capacity_bytes{namespace="shared-services",persistentvolumeclaim="data-postgres-primary-0"}', 100, 0),
+    (
+        'kubelet_volume_stats_available_bytes{namespace="shared-services",persistentvolumeclaim="data-postgres-primary-0"}',
+        10,
+        0,
+    ),
+    (
+        'kubelet_volume_stats_capacity_bytes{namespace="shared-services",persistentvolumeclaim="data-postgres-primary-0"}',
+        100,
+        0,
+    ),
     ("icewright_tables", 3, 0),
     ("icewright_tables_unreadable", 0, 0),
     ("icewright_tables_paused", 0, 0),
@@ -122,8 +130,12 @@ class Stack:
         config["global"] |= {"scrape_interval": "1s", "evaluation_interval": "1s"}
         config["rule_files"] = [str(self.folder / "rules/*.yaml")]
         config["alerting"]["alertmanagers"][0]["static_configs"][0]["targets"] = [f"127.0.0.1:{self.alertmanager}"]
-        config["remote_write"][0]["url"] = config["remote_write"][0]["url"].replace("victoria-metrics.victoria-metrics.svc:8428", f"127.0.0.1:{self.victoria}")
-        config["scrape_configs"] = [{"job_name": "pods", "static_configs": [{"targets": [f"127.0.0.1:{self.web_port}"]}]}]
+        config["remote_write"][0]["url"] = config["remote_write"][0]["url"].replace(
+            "victoria-metrics.victoria-metrics.svc:8428", f"127.0.0.1:{self.victoria}"
+        )
+        config["scrape_configs"] = [
+            {"job_name": "pods", "static_configs": [{"targets": [f"127.0.0.1:{self.web_port}"]}]}
+        ]
         (self.folder / "prometheus.yml").write_text(yaml.safe_dump(config))
         text = built.config("prod", "alertmanager", "alertmanager.yml")
         text = text.replace("alert-gateway.monitoring.svc:8080", f"127.0.0.1:{self.web_port}")
@@ -138,16 +150,32 @@ class Stack:
                 out.append(f"{key}={values[key.lstrip('-')]}" if key.lstrip("-") in values else argument)
             return out
 
-        prometheus = replaced(flags("prod", "StatefulSet", "prometheus"), **{"config.file": self.folder / "prometheus.yml", "storage.tsdb.path": self.folder / "prometheus"})
-        alertmanager = replaced(flags("prod", "StatefulSet", "alertmanager"), **{"config.file": self.folder / "alertmanager.yml", "storage.path": self.folder / "alertmanager"})
-        victoria = replaced(flags("prod", "StatefulSet", "victoria-metrics"), storageDataPath=self.folder / "victoria", httpListenAddr=f"127.0.0.1:{self.victoria}")
+        prometheus = replaced(
+            flags("prod", "StatefulSet", "prometheus"),
+            **{"config.file": self.folder / "prometheus.yml", "storage.tsdb.path": self.folder / "prometheus"},
+        )
+        alertmanager = replaced(
+            flags("prod", "StatefulSet", "alertmanager"),
+            **{"config.file": self.folder / "alertmanager.yml", "storage.path": self.folder / "alertmanager"},
+        )
+        victoria = replaced(
+            flags("prod", "StatefulSet", "victoria-metrics"),
+            storageDataPath=self.folder / "victoria",
+            httpListenAddr=f"127.0.0.1:{self.victoria}",
+        )
         yield [tools.program("victoria-metrics"), *victoria]
-        yield [tools.program("prometheus-alertmanager"), *alertmanager, f"--web.listen-address=127.0.0.1:{self.alertmanager}"]
+        yield [
+            tools.program("prometheus-alertmanager"),
+            *alertmanager,
+            f"--web.listen-address=127.0.0.1:{self.alertmanager}",
+        ]
         yield [tools.program("prometheus"), *prometheus, f"--web.listen-address=127.0.0.1:{self.prometheus}"]
 
     def query(self, expression):
         """What Prometheus answers to an expression."""
-        return get(f"http://127.0.0.1:{self.prometheus}/api/v1/query?" + urllib.parse.urlencode({"query": expression}))["data"]["result"]
+        return get(f"http://127.0.0.1:{self.prometheus}/api/v1/query?" + urllib.parse.urlencode({"query": expression}))[
+            "data"
+        ]["result"]
 
     def stored(self, match):
         """Raw series in VictoriaMetrics: its queries hide what is younger than 30 seconds."""
@@ -166,7 +194,11 @@ def running(folder):
         for number, command in enumerate(stack.commands()):
             log = open(folder / f"{number}.log", "w")
             processes.append(subprocess.Popen(command, stdout=log, stderr=log, cwd=folder))
-        for port, path in ((stack.victoria, "/health"), (stack.alertmanager, "/-/ready"), (stack.prometheus, "/-/ready")):
+        for port, path in (
+            (stack.victoria, "/health"),
+            (stack.alertmanager, "/-/ready"),
+            (stack.prometheus, "/-/ready"),
+        ):
             assert until(lambda: get(f"http://127.0.0.1:{port}{path}")), (folder / "2.log").read_text()
         yield stack
     finally:

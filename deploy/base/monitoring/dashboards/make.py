@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writes slo.json and icewright.json, so that panels of one kind look alike and no grid is counted by hand.
 
-    python3 deploy/base/monitoring/dashboards/make.py
+python3 deploy/base/monitoring/dashboards/make.py
 """
 
 import json
@@ -41,7 +41,10 @@ def panel(kind, title, description, targets, unit="short", **more):
 
 
 def override(name, **properties):
-    return {"matcher": {"id": "byName", "options": name}, "properties": [{"id": i, "value": v} for i, v in properties.items()]}
+    return {
+        "matcher": {"id": "byName", "options": name},
+        "properties": [{"id": i, "value": v} for i, v in properties.items()],
+    }
 
 
 def slo_panel(slo, title, unit, what):
@@ -81,7 +84,12 @@ def slo_dashboard():
         "none",
     )
     compliance["fieldConfig"]["defaults"] = {
-        "mappings": [{"type": "value", "options": {"0": {"text": "missed", "color": "red"}, "1": {"text": "kept", "color": "green"}}}],
+        "mappings": [
+            {
+                "type": "value",
+                "options": {"0": {"text": "missed", "color": "red"}, "1": {"text": "kept", "color": "green"}},
+            }
+        ],
     }
     budget = panel(
         "bargauge",
@@ -90,7 +98,11 @@ def slo_dashboard():
         [target("clamp_min(1 - slo:burn_rate:3d, -1)", "{{slo}}", instant=True)],
         "percentunit",
     )
-    budget["fieldConfig"]["defaults"] |= {"min": -1, "max": 1, "thresholds": steps([("red", None), ("yellow", 0), ("green", 0.25)])}
+    budget["fieldConfig"]["defaults"] |= {
+        "min": -1,
+        "max": 1,
+        "thresholds": steps([("red", None), ("yellow", 0), ("green", 0.25)]),
+    }
     alerts = table("Alerts", "Pending and firing, with severity.", 'ALERTS{alertname=~"Slo.+"}', "{{alertname}}")
     rows = [[(compliance, 12, 5), (budget, 12, 5)]]
     trends = [slo_panel(*slo) for slo in SLOS]
@@ -108,31 +120,150 @@ def icewright_dashboard():
             (stat("Paused", "Left alone after failures.", "icewright_tables_paused"), 4, 4),
             (stat("Small files", "Of all tables.", "sum(icewright_table_small_files)"), 4, 4),
             (stat("Live data", "Of all tables.", "sum(icewright_table_bytes)", "bytes"), 4, 4),
-            (stat("Observed", "Age of the last inspection.", "time() - max(icewright_inspection_timestamp_seconds)", "s"), 4, 4),
+            (
+                stat(
+                    "Observed",
+                    "Age of the last inspection.",
+                    "time() - max(icewright_inspection_timestamp_seconds)",
+                    "s",
+                ),
+                4,
+                4,
+            ),
         ],
         [
-            (lines("Small files, worst tables", "Compaction brings them down.", "topk(10, icewright_table_small_files)", "{{table}}"), 12, 8),
-            (lines("Bytes by tier", "Archival moves them to the right.", "sum by (tier) (icewright_table_bytes)", "{{tier}}", "bytes"), 12, 8),
+            (
+                lines(
+                    "Small files, worst tables",
+                    "Compaction brings them down.",
+                    "topk(10, icewright_table_small_files)",
+                    "{{table}}",
+                ),
+                12,
+                8,
+            ),
+            (
+                lines(
+                    "Bytes by tier",
+                    "Archival moves them to the right.",
+                    "sum by (tier) (icewright_table_bytes)",
+                    "{{tier}}",
+                    "bytes",
+                ),
+                12,
+                8,
+            ),
         ],
         [
-            (lines("Freshness, worst tables", "Now minus the last snapshot with new rows.", "topk(10, icewright_table_freshness_seconds)", "{{table}}", "s"), 12, 8),
-            (lines("Snapshots, worst tables", "Expiry keeps 10–20.", "topk(10, icewright_table_snapshots)", "{{table}}"), 12, 8),
+            (
+                lines(
+                    "Freshness, worst tables",
+                    "Now minus the last snapshot with new rows.",
+                    "topk(10, icewright_table_freshness_seconds)",
+                    "{{table}}",
+                    "s",
+                ),
+                12,
+                8,
+            ),
+            (
+                lines(
+                    "Snapshots, worst tables", "Expiry keeps 10–20.", "topk(10, icewright_table_snapshots)", "{{table}}"
+                ),
+                12,
+                8,
+            ),
         ],
         [
-            (lines("Deleted rows, worst tables", "Share of rows under deletes.", "topk(10, icewright_table_delete_ratio)", "{{table}}", "percentunit"), 12, 8),
-            (lines("Metadata", "Metadata file, manifest list and manifests.", "topk(10, icewright_table_metadata_bytes)", "{{table}}", "bytes"), 12, 8),
+            (
+                lines(
+                    "Deleted rows, worst tables",
+                    "Share of rows under deletes.",
+                    "topk(10, icewright_table_delete_ratio)",
+                    "{{table}}",
+                    "percentunit",
+                ),
+                12,
+                8,
+            ),
+            (
+                lines(
+                    "Metadata",
+                    "Metadata file, manifest list and manifests.",
+                    "topk(10, icewright_table_metadata_bytes)",
+                    "{{table}}",
+                    "bytes",
+                ),
+                12,
+                8,
+            ),
         ],
         [
-            (lines("Last success", "Age, by operation. Two periods old: look at its CronJob.", f"time() - max by (operation) ({last('icewright_last_success_timestamp_seconds')})", "{{operation}}", "s"), 12, 8),
-            (table("Failed last", "Tables whose last run failed.", f"{last('icewright_table_last_run_success')} == 0", "{{table}}"), 12, 8),
+            (
+                lines(
+                    "Last success",
+                    "Age, by operation. Two periods old: look at its CronJob.",
+                    f"time() - max by (operation) ({last('icewright_last_success_timestamp_seconds')})",
+                    "{{operation}}",
+                    "s",
+                ),
+                12,
+                8,
+            ),
+            (
+                table(
+                    "Failed last",
+                    "Tables whose last run failed.",
+                    f"{last('icewright_table_last_run_success')} == 0",
+                    "{{table}}",
+                ),
+                12,
+                8,
+            ),
         ],
         [
-            (lines("Duration of runs", "All tables of one run.", last("icewright_last_run_duration_seconds"), "{{operation}}", "s"), 12, 8),
-            (lines("Saved in a week", "Bytes that queries no longer read, and bytes that expiry removed.", "sum by (operation) (sum_over_time(icewright_last_run_saved_bytes[7d])) + sum by (operation) (sum_over_time(icewright_last_run_removed_bytes[7d]))", "{{operation}}", "bytes"), 12, 8),
+            (
+                lines(
+                    "Duration of runs",
+                    "All tables of one run.",
+                    last("icewright_last_run_duration_seconds"),
+                    "{{operation}}",
+                    "s",
+                ),
+                12,
+                8,
+            ),
+            (
+                lines(
+                    "Saved in a week",
+                    "Bytes that queries no longer read, and bytes that expiry removed.",
+                    "sum by (operation) (sum_over_time(icewright_last_run_saved_bytes[7d])) + sum by (operation) (sum_over_time(icewright_last_run_removed_bytes[7d]))",
+                    "{{operation}}",
+                    "bytes",
+                ),
+                12,
+                8,
+            ),
         ],
         [
-            (lines("Due", "Tables for which an operation is worth its cost.", "icewright_tables_due", "{{operation}}"), 12, 8),
-            (lines("Write amplification", "Bytes written over bytes that writers added.", "topk(10, icewright_table_write_amplification_ratio)", "{{table}}", "none"), 12, 8),
+            (
+                lines(
+                    "Due", "Tables for which an operation is worth its cost.", "icewright_tables_due", "{{operation}}"
+                ),
+                12,
+                8,
+            ),
+            (
+                lines(
+                    "Write amplification",
+                    "Bytes written over bytes that writers added.",
+                    "topk(10, icewright_table_write_amplification_ratio)",
+                    "{{table}}",
+                    "none",
+                ),
+                12,
+                8,
+            ),
         ],
     ]
     return dashboard("icewright", "icewright", rows, week)
@@ -163,7 +294,12 @@ def dashboard(uid, title, rows, since):
             panels.append({"id": len(panels) + 1, "gridPos": {"x": x, "y": y, "w": width, "h": height}, **made})
             x += width
         y += max(height for _, _, height in row)
-    source = {"name": "datasource", "type": "datasource", "query": "prometheus", "label": "Data source (VictoriaMetrics has all)"}
+    source = {
+        "name": "datasource",
+        "type": "datasource",
+        "query": "prometheus",
+        "label": "Data source (VictoriaMetrics has all)",
+    }
     return {
         "uid": uid,
         "title": title,
