@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::args::{DemoArgs, ExpireOptions, Global, RewriteOptions};
+use super::args::{DemoArgs, ExpireOptions, Global, ManifestOptions, RewriteOptions};
 use super::bars::Bars;
 use super::ending::{Aftermath, finish};
 use super::session::{Session, resources};
@@ -55,8 +55,13 @@ pub(super) async fn run(global: &Global, args: &DemoArgs) -> Result<u8> {
     let expiry = ExpireOptions::default();
     let expire_policy_for =
         |table: &TableName, properties: &HashMap<String, String>| session.expire_policy(&expiry, table, properties);
+    let manifests = ManifestOptions::default();
+    let manifest_policy_for = |table: &TableName, properties: &HashMap<String, String>| {
+        session.manifest_policy(&manifests, table, properties)
+    };
     for table in &made {
-        let health = session.maintenance.health(&table.table, &policy_for, &expire_policy_for).await?;
+        let name = &table.table;
+        let health = session.maintenance.health(name, &policy_for, &expire_policy_for, &manifest_policy_for).await?;
         output::talk(&inspect::text(&table.table, &health));
     }
     output::talk("3. Compaction: icewright compact --all");

@@ -31,10 +31,13 @@ pub(super) async fn run(session: &Session, args: &InspectArgs) -> Result<u8> {
     let expiry = ExpireOptions::from_environment();
     let expire_policy_for =
         |table: &TableName, properties: &HashMap<String, String>| session.expire_policy(&expiry, table, properties);
+    let limits = args.manifests.options();
+    let manifest_policy_for =
+        |table: &TableName, properties: &HashMap<String, String>| session.manifest_policy(&limits, table, properties);
     for name in session.tables(&args.tables).await? {
         let policy_for =
             |table: &TableName, properties: &HashMap<String, String>| session.policy(&args.options, table, properties);
-        let health = session.maintenance.health(&name, &policy_for, &expire_policy_for).await;
+        let health = session.maintenance.health(&name, &policy_for, &expire_policy_for, &manifest_policy_for).await;
         let error = health.as_ref().err().map(|error| {
             worst = worst.max(error.kind().exit_code());
             if !session.json {

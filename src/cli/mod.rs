@@ -11,6 +11,7 @@ mod expire;
 mod fixture;
 mod inspect;
 mod logs;
+mod manifests;
 mod output;
 mod plan;
 mod render;
@@ -51,6 +52,7 @@ async fn dispatch(cli: Cli) -> Result<u8> {
         Verb::Plan(args) => plan::run(&Session::open(&global).await?, &args).await,
         Verb::Apply(args) => apply::run(&Session::open(&global).await?, &args).await,
         Verb::Compact(args) => compact::run(&Session::open(&global).await?, &args).await,
+        Verb::RewriteManifests(args) => manifests::run(&Session::open(&global).await?, &args).await,
         Verb::Expire(args) => expire::run(&Session::open(&global).await?, &args).await,
         Verb::Fixture(args) => fixture::run(&global, &args).await,
         Verb::Doctor(args) => doctor::run(&global, &args).await,

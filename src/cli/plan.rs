@@ -31,6 +31,14 @@ pub(super) async fn run(session: &Session, args: &PlanArgs) -> Result<u8> {
             })
             .await
         }
+        PlanOperation::RewriteManifests(args) => {
+            each(session, &args.tables, &args.out, async |name| {
+                let policy_for =
+                    |table: &TableName, properties: &_| session.manifest_policy(&args.options, table, properties);
+                Ok(Plan::RewriteManifests(session.maintenance.plan_manifests(name, &policy_for).await?.plan))
+            })
+            .await
+        }
         PlanOperation::Expire(args) => {
             each(session, &args.tables, &args.out, async |name| {
                 let policy_for =

@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use globset::GlobBuilder;
 
-use super::args::{ExpireOptions, Global, RewriteOptions, Tables};
+use super::args::{ExpireOptions, Global, ManifestOptions, RewriteOptions, Tables};
 use super::ending::Aftermath;
 use crate::config::{self, Environment, PolicyLayers, Settings};
 use crate::error::{Error, Result};
 use crate::executor::ExecutorSettings;
 use crate::lake::{Ambient, connect};
 use crate::maintenance::Maintenance;
-use crate::model::{CatalogSettings, CompactPolicy, ExpirePolicy, MIB, TableName, parse_bytes};
+use crate::model::{CatalogSettings, CompactPolicy, ExpirePolicy, MIB, ManifestPolicy, TableName, parse_bytes};
 use crate::telemetry::{Progress, process};
 
 /// Memory budget when nothing is said.
@@ -88,6 +88,17 @@ impl Session {
         }
         let filter = options.filter.as_deref().map(config::filter::parse).transpose()?;
         config::compact_policy(&PolicyLayers { options: &given, filter, settings: &self.settings, table, properties })
+    }
+
+    /// The policy of rewriting a table's manifests, from the same layers.
+    pub(super) fn manifest_policy(
+        &self,
+        options: &ManifestOptions,
+        table: &TableName,
+        properties: &HashMap<String, String>,
+    ) -> Result<ManifestPolicy> {
+        let (options, settings) = (options.given(), &self.settings);
+        config::manifest_policy(&PolicyLayers { options: &options, filter: None, settings, table, properties })
     }
 
     /// The policy of a table's expiry, from the same layers.

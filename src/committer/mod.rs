@@ -15,6 +15,7 @@ mod change;
 mod check;
 mod entries;
 mod expire;
+mod manifests;
 mod retry;
 mod snapshot;
 mod swap;
@@ -31,6 +32,7 @@ use crate::model::{Base, NewFile, Outcome, TableName};
 use change::Change;
 use check::Check;
 pub use expire::Expired;
+pub use manifests::ManifestsRewritten;
 pub use retry::Retry;
 use write::Written;
 

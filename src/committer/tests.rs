@@ -1,5 +1,7 @@
 //! The protocol against a real SQLite catalog, with scripted faults between committer and catalog.
 
+mod manifests;
+
 use std::collections::{HashSet, VecDeque};
 use std::fmt;
 use std::sync::Mutex;

@@ -31,6 +31,10 @@ pub struct Defaults {
     pub min_input_files: Option<u64>,
     /// What is compared before a commit.
     pub verify: Option<Verify>,
+    /// Size that manifests are merged up to.
+    pub manifest_target_size: Option<Size>,
+    /// Manifests that a rewrite must save.
+    pub manifest_min_gain: Option<u64>,
     /// Snapshots that are always kept.
     pub retain_min: Option<u64>,
     /// Snapshots that are kept at most.

@@ -13,7 +13,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 pub use file::{Budget, Defaults, Schedule, TableSection};
-pub use policy::{ArchiveRequest, PolicyLayers, archive_policy, compact_policy, expire_policy, tier_places};
+pub use policy::{
+    ArchiveRequest, PolicyLayers, archive_policy, compact_policy, expire_policy, manifest_policy, tier_places,
+};
 pub use tier::Tier;
 pub use units::{Age, Size};
 

@@ -4,16 +4,13 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use futures::StreamExt;
-use iceberg::spec::{
-    DataContentType, DataFileFormat, Manifest, ManifestContentType, ManifestFile, ManifestStatus, SchemaRef, Struct,
-};
+use iceberg::spec::{DataContentType, DataFileFormat, Manifest, ManifestFile, ManifestStatus, SchemaRef, Struct};
 
 use super::manifests::{MANIFESTS_AT_ONCE, read_manifest, read_manifest_list};
-use super::{LoadedTable, partition_path};
+use super::{LoadedTable, manifest_info, partition_path};
 use crate::error::{Context, Error, Result};
 use crate::model::{
-    Codec, DataFile, DeleteContent, DeleteFile, FieldBounds, FileFormat, ManifestInfo, Partition, PartitionId,
-    TableState,
+    Codec, DataFile, DeleteContent, DeleteFile, FieldBounds, FileFormat, Partition, PartitionId, TableState,
 };
 
 /// The reserved field id of `file_path` in position delete files (spec, "Reserved Field IDs").
@@ -24,6 +21,8 @@ const DELETE_FILE_PATH_ID: i32 = 2_147_483_546;
 pub struct LoadOptions {
     /// Fields whose bounds are kept for every file.
     pub bounds_for: Vec<i32>,
+    /// Only the manifest list is read: the state has manifests, and no files.
+    pub manifests_only: bool,
 }
 
 /// Loads the current snapshot's files. Memory is proportional to live files: each manifest is dropped once it is read.
@@ -37,8 +36,8 @@ pub async fn load_state(table: &LoadedTable, options: &LoadOptions) -> Result<Ta
     let mut manifests = Vec::new();
     if let Some(snapshot) = metadata.current_snapshot() {
         let list = read_manifest_list(table, snapshot).await?;
-        manifests = list.iter().map(info).collect();
-        let mut reading = futures::stream::iter(list)
+        manifests = list.iter().map(|manifest| manifest_info(table, manifest)).collect();
+        let mut reading = futures::stream::iter(if options.manifests_only { Vec::new() } else { list })
             .map(|file| async move { read_manifest(&table.store, &file).await.map(|manifest| (file, manifest)) })
             .buffer_unordered(MANIFESTS_AT_ONCE);
         while let Some(read) = reading.next().await {
@@ -64,17 +63,6 @@ pub async fn load_state(table: &LoadedTable, options: &LoadOptions) -> Result<Ta
         classes: BTreeMap::new(),
         ratios: recorded_ratios(table),
     })
-}
-
-fn info(manifest: &ManifestFile) -> ManifestInfo {
-    ManifestInfo {
-        path: manifest.manifest_path.clone(),
-        size: u64::try_from(manifest.manifest_length).unwrap_or(0),
-        deletes: manifest.content == ManifestContentType::Deletes,
-        live: u64::from(manifest.added_files_count.unwrap_or(0))
-            + u64::from(manifest.existing_files_count.unwrap_or(0)),
-        spec_id: manifest.partition_spec_id,
-    }
 }
 
 /// Compression ratios that earlier rewrites of this table recorded, newest first.

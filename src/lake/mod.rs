@@ -13,6 +13,7 @@ mod footers;
 mod history;
 mod load;
 mod locations;
+mod manifest_info;
 pub mod manifests;
 pub mod metadata;
 pub mod parquet_schema;
@@ -33,6 +34,7 @@ pub use footers::{codec_of, read_footers, read_metadata};
 pub use history::history;
 pub use load::{LoadOptions, load_state};
 pub use locations::TableLocations;
+pub(crate) use manifest_info::manifest_info;
 pub use partition_path::partition_path;
 pub use store::{FileInfo, Location, Props, Store};
 

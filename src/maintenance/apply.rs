@@ -45,7 +45,8 @@ impl Maintenance {
         match plan {
             Plan::Compact(plan) => self.apply_compaction(plan, &loaded, dry_run, report).await,
             Plan::Expire(plan) => self.apply_expiry(plan, &loaded, dry_run, report).await,
-            Plan::RewriteManifests(_) | Plan::RemoveOrphans(_) | Plan::Archive(_) => {
+            Plan::RewriteManifests(plan) => self.apply_manifests(plan, &loaded, dry_run, report).await,
+            Plan::RemoveOrphans(_) | Plan::Archive(_) => {
                 Err(Error::unsupported(format!("plans of {} can't be applied yet", plan.operation())))
             }
         }

@@ -12,6 +12,7 @@ mod compact;
 pub mod doctor;
 mod execute;
 mod expire;
+mod manifests;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -22,11 +23,13 @@ use crate::error::{Context, Kind, Result};
 use crate::executor::{ExecutorSettings, TableContext};
 use crate::lake::{Ambient, Catalog, LoadOptions, LoadedTable, history, load_state, read_footers};
 use crate::model::{
-    Codec, CompactPlan, CompactPolicy, Due, EncodingProfile, ExpirePolicy, Health, TableName, TableState,
+    Codec, CompactPlan, CompactPolicy, Due, EncodingProfile, ExpirePolicy, Health, ManifestPolicy, TableName,
+    TableState,
 };
 use crate::telemetry::Progress;
 use crate::{executor, planner};
 pub use expire::PlannedExpiry;
+pub use manifests::PlannedManifests;
 
 /// Resolves a policy of a table from its name and its properties.
 pub type PolicyFor<'a, P = CompactPolicy> =
@@ -74,7 +77,7 @@ impl Maintenance {
             Some(filter) => planner::filter_fields(filter, &loaded.metadata)?,
             None => Vec::new(),
         };
-        let mut state = load_state(&loaded, &LoadOptions { bounds_for }).await?;
+        let mut state = load_state(&loaded, &LoadOptions { bounds_for, ..LoadOptions::default() }).await?;
         let what = || format!("looking at the files of {name}");
         self.read_wanted_footers(&loaded, &mut state, &policy).await.while_doing(what)?;
         self.sample_unknown_ratios(&loaded, &mut state, &policy).await.while_doing(what)?;
@@ -92,21 +95,27 @@ impl Maintenance {
         name: &TableName,
         policy_for: &PolicyFor<'_>,
         expire_policy_for: &PolicyFor<'_, ExpirePolicy>,
+        manifest_policy_for: &PolicyFor<'_, ManifestPolicy>,
     ) -> Result<Health> {
         let now = self.ambient.now_ms();
         let expire_due = |loaded: &LoadedTable| -> Result<Due> {
             let policy = expire_policy_for(name, loaded.metadata.properties());
             Ok(planner::expire::due(&history(loaded)?, policy.as_ref().map_err(ToString::to_string), now))
         };
+        let others = |loaded: &LoadedTable, state: &TableState| -> Result<Vec<Due>> {
+            let policy = manifest_policy_for(name, loaded.metadata.properties());
+            let manifests = planner::manifests::due(state, policy.as_ref().map_err(ToString::to_string), now);
+            Ok(vec![manifests, expire_due(loaded)?])
+        };
         match self.plan_compaction(name, policy_for).await {
             Ok(Planned { loaded, state, plan }) => {
-                Ok(planner::health(&state, &plan.policy, Ok(&plan), expire_due(&loaded)?, now))
+                Ok(planner::health(&state, &plan.policy, Ok(&plan), others(&loaded, &state)?, now))
             }
             Err(error) if error.kind() == Kind::Unsupported => {
                 let loaded = self.catalog.load_table(name).await?;
                 let policy = policy_for(name, loaded.metadata.properties())?;
                 let state = load_state(&loaded, &LoadOptions::default()).await?;
-                Ok(planner::health(&state, &policy, Err(&error.to_string()), expire_due(&loaded)?, now))
+                Ok(planner::health(&state, &policy, Err(&error.to_string()), others(&loaded, &state)?, now))
             }
             Err(error) => Err(error),
         }

@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 pub struct ManifestPolicy {
     /// `commit.manifest.target-size-bytes`: manifests are merged up to this size.
     pub target_size_bytes: u64,
-    /// A rewrite pays when a scan has to open at least so many manifests fewer.
+    /// A rewrite pays when a scan has to open at least so many manifests fewer; at least 1.
     pub min_gain: u64,
     /// Rewrite whether it pays or not.
     pub rewrite_all: bool,
@@ -29,10 +29,16 @@ impl ManifestPolicy {
     /// Checks the options.
     ///
     /// # Errors
-    /// [`Kind::InvalidInput`](crate::error::Kind::InvalidInput) for a size of 0.
+    /// [`Kind::InvalidInput`](crate::error::Kind::InvalidInput) for a size of 0, or a gain of 0: then every run would
+    /// rewrite everything.
     pub fn validate(&self) -> Result<()> {
         if self.target_size_bytes == 0 {
             return Err(Error::invalid("commit.manifest.target-size-bytes is 0").hint("8 MiB is the default"));
+        }
+        if self.min_gain == 0 {
+            return Err(
+                Error::invalid("min-gain is 0").hint("use 1, or --rewrite-all to rewrite whether it pays or not")
+            );
         }
         Ok(())
     }

@@ -57,7 +57,8 @@ pub use report::{ErrorReport, REPORT_VERSION, Report, Status, StepReport, TableR
 pub use schedule::{CronTime, Windows, parse_zone};
 pub use similar::{closest, edit_distance};
 pub use state::{
-    DataFile, DeleteContent, DeleteFile, FieldBounds, FileFormat, ManifestInfo, Partition, PartitionId, TableState,
+    DataFile, DeleteContent, DeleteFile, FieldBounds, FieldRange, FileFormat, ManifestInfo, Partition, PartitionId,
+    TableState,
 };
 pub use tier::{
     BILLED_GIB, DAYS_A_MONTH, Prices, Recompress, Tier, TierPlace, class_is_offline, class_prices, human_money,

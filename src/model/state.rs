@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use iceberg::spec::{Struct, TableMetadata};
+use iceberg::spec::{Datum, Struct, TableMetadata};
 
 use super::{Codec, Footer, TableName};
 
@@ -105,7 +105,20 @@ pub struct DeleteFile {
     pub equality_ids: Vec<i32>,
 }
 
-/// One manifest of the snapshot, for health and estimates.
+/// What a manifest list says of one partition field over all entries of a manifest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FieldRange {
+    /// Whether an entry has no value.
+    pub nulls: bool,
+    /// Whether an entry is not a number.
+    pub nans: bool,
+    /// The least value; `None` when all are null or not a number.
+    pub lower: Option<Datum>,
+    /// The greatest.
+    pub upper: Option<Datum>,
+}
+
+/// One manifest of the snapshot, as the manifest list describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ManifestInfo {
     /// Location.
@@ -118,6 +131,8 @@ pub struct ManifestInfo {
     pub live: u64,
     /// The partition spec of its entries.
     pub spec_id: i32,
+    /// The range of each partition field, in the order of the spec; `None` when the list does not tell.
+    pub ranges: Option<Vec<FieldRange>>,
 }
 
 /// What is there: one consistent picture of a table at one snapshot.

@@ -3,23 +3,20 @@
 use std::collections::BTreeMap;
 
 use crate::model::{
-    CompactPlan, CompactPolicy, DeleteContent, Due, Health, LeftAlone, MIB, PartitionHealth, PartitionId, SizeClass,
+    CompactPlan, CompactPolicy, DeleteContent, Due, Health, LeftAlone, PartitionHealth, PartitionId, SizeClass,
     SkipReason, TableState, human_bytes,
 };
 
 /// How many partitions are named.
 const WORST: usize = 10;
-/// Many manifests that are small on average slow every scan's planning (Iceberg merges from 100 on, to 8 MiB).
-const MANY_MANIFESTS: u64 = 100;
-const SMALL_MANIFEST: u64 = MIB;
 
-/// Describes a table. `plan` is what a compaction would do now, or why it would be refused; `expire` says whether an
-/// expiry is due.
+/// Describes a table. `plan` is what a compaction would do now, or why it would be refused; `others` says
+/// whether the other operations are due.
 pub fn health(
     state: &TableState,
     policy: &CompactPolicy,
     plan: Result<&CompactPlan, &str>,
-    expire: Due,
+    others: Vec<Due>,
     now_ms: i64,
 ) -> Health {
     let metadata = &state.metadata;
@@ -49,7 +46,7 @@ pub fn health(
         metadata_versions: metadata.metadata_log().len() as u64,
         manifests: state.manifests.len() as u64,
         manifest_bytes: state.manifests.iter().map(|manifest| manifest.size).sum(),
-        due: due(state, plan, expire),
+        due: due(plan, others),
         left_alone,
     }
 }
@@ -100,7 +97,7 @@ fn left_alone(plan: &CompactPlan) -> (u64, Vec<LeftAlone>) {
     (with_deletes, counted)
 }
 
-fn due(state: &TableState, plan: Result<&CompactPlan, &str>, expire: Due) -> Vec<Due> {
+fn due(plan: Result<&CompactPlan, &str>, others: Vec<Due>) -> Vec<Due> {
     let entry = |operation: &str, due: bool, why: String| Due { operation: operation.to_owned(), due, why };
     let compact = match plan {
         Err(refused) => entry("compact", false, refused.to_owned()),
@@ -117,10 +114,5 @@ fn due(state: &TableState, plan: Result<&CompactPlan, &str>, expire: Due) -> Vec
             entry("compact", true, words)
         }
     };
-    let manifests = state.manifests.len() as u64;
-    let bytes: u64 = state.manifests.iter().map(|manifest| manifest.size).sum();
-    let average = bytes.checked_div(manifests).unwrap_or(0);
-    let many = manifests >= MANY_MANIFESTS && average < SMALL_MANIFEST;
-    let words = format!("{manifests} manifests of {} on average", human_bytes(average));
-    vec![compact, expire, entry("rewrite-manifests", many, words)]
+    std::iter::once(compact).chain(others).collect()
 }

@@ -7,6 +7,7 @@ pub mod compact;
 pub mod expire;
 mod filter;
 mod health;
+pub mod manifests;
 mod seal;
 mod time;
 

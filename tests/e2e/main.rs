@@ -9,6 +9,7 @@ mod catalogs;
 mod crash;
 mod deploy;
 mod expire;
+mod manifests;
 mod metrics;
 mod plans;
 mod safety;

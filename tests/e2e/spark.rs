@@ -33,6 +33,14 @@ fn should_compact_what_spark_wrote_so_that_spark_reads_the_same() {
     let catalog = format!("sqlite://{folder}/catalog.db");
     for (table, code) in [("cow", 0), ("v1", 0), ("mor", 0), ("v3", 3)] {
         let name = format!("db.{table}");
+        let args = ["rewrite-manifests", "--catalog", &catalog, "--table", &name, "--rewrite-all", "--json"];
+        let report = icewright(&args).exits(code).report();
+        assert_eq!(report["status"], if code == 0 { "committed" } else { "refused" }, "{report}");
+    }
+    let rewritten = spark("read", &folder);
+    assert_eq!(rewritten, before, "the same rows and files through rewritten manifests");
+    for (table, code) in [("cow", 0), ("v1", 0), ("mor", 0), ("v3", 3)] {
+        let name = format!("db.{table}");
         let args = ["compact", "--catalog", &catalog, "--table", &name, "--verify", "content", "--json"];
         let report = icewright(&args).exits(code).report();
         assert_eq!(report["status"], if code == 0 { "committed" } else { "refused" }, "{report}");

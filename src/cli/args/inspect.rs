@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::{RewriteOptions, Tables};
+use super::{ManifestLimits, RewriteOptions, Tables};
 
 /// `icewright inspect`.
 #[derive(Debug, Args)]
@@ -11,4 +11,6 @@ pub(in crate::cli) struct InspectArgs {
     pub(in crate::cli) tables: Tables,
     #[command(flatten)]
     pub(in crate::cli) options: RewriteOptions,
+    #[command(flatten)]
+    pub(in crate::cli) manifests: ManifestLimits,
 }

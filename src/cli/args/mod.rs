@@ -4,6 +4,7 @@ mod compact;
 mod expire;
 mod fixture;
 mod inspect;
+mod manifests;
 mod plan;
 
 use std::path::PathBuf;
@@ -14,6 +15,7 @@ pub(super) use compact::{CompactArgs, PlanCompactArgs, RewriteOptions};
 pub(super) use expire::{ExpireArgs, ExpireOptions, PlanExpireArgs};
 pub(super) use fixture::{DemoArgs, DoctorArgs, FixtureArgs};
 pub(super) use inspect::InspectArgs;
+pub(super) use manifests::{ManifestLimits, ManifestOptions, PlanManifestsArgs, RewriteManifestsArgs};
 pub(super) use plan::{ApplyArgs, PlanArgs, PlanOperation, PlanOutput};
 
 /// Keeps Apache Iceberg tables fast and cheap.
@@ -86,6 +88,8 @@ pub(super) enum Verb {
     Apply(ApplyArgs),
     /// Merge small files into 256–512 MiB ZSTD files
     Compact(CompactArgs),
+    /// Merge manifests and sort them by partition
+    RewriteManifests(RewriteManifestsArgs),
     /// Let old snapshots and metadata versions go, with the files that only they reach
     Expire(ExpireArgs),
     /// Make a deterministic lake for tests and benchmarks

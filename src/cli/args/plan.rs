@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::{PlanCompactArgs, PlanExpireArgs};
+use super::{PlanCompactArgs, PlanExpireArgs, PlanManifestsArgs};
 
 /// `icewright plan`.
 #[derive(Debug, Args)]
@@ -17,7 +17,9 @@ pub(in crate::cli) struct PlanArgs {
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum PlanOperation {
     /// Plan a compaction
-    Compact(PlanCompactArgs),
+    Compact(Box<PlanCompactArgs>),
+    /// Plan a rewrite of manifests
+    RewriteManifests(PlanManifestsArgs),
     /// Plan an expiry
     Expire(PlanExpireArgs),
 }

@@ -3,6 +3,7 @@
 mod archive;
 mod compact;
 mod expire;
+mod manifests;
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -15,6 +16,7 @@ use crate::model::{Filter, TableName, parse_age, parse_bytes};
 pub use archive::{ArchiveRequest, archive_policy, tier_places};
 pub use compact::compact_policy;
 pub use expire::expire_policy;
+pub use manifests::manifest_policy;
 
 /// Everything that may say something about a table's policy.
 #[derive(Debug)]

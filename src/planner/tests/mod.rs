@@ -3,5 +3,6 @@
 mod archive;
 mod filters;
 mod layouts;
+mod manifests;
 mod properties;
 pub(super) mod support;
