@@ -12,9 +12,11 @@ mod fixture;
 mod inspect;
 mod logs;
 mod manifests;
+mod orphans;
 mod output;
 mod plan;
 mod render;
+mod restore;
 mod session;
 
 use std::process::ExitCode;
@@ -54,6 +56,8 @@ async fn dispatch(cli: Cli) -> Result<u8> {
         Verb::Compact(args) => compact::run(&Session::open(&global).await?, &args).await,
         Verb::RewriteManifests(args) => manifests::run(&Session::open(&global).await?, &args).await,
         Verb::Expire(args) => expire::run(&Session::open(&global).await?, &args).await,
+        Verb::RemoveOrphans(args) => orphans::run(&Session::open(&global).await?, &args).await,
+        Verb::Restore(args) => restore::run(&global, &args).await,
         Verb::Fixture(args) => fixture::run(&global, &args).await,
         Verb::Doctor(args) => doctor::run(&global, &args).await,
     }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::args::{PlanArgs, PlanOperation, PlanOutput, Tables};
 use super::session::Session;
-use super::{output, render};
+use super::{orphans, output, render};
 use crate::error::{Error, Result};
 use crate::model::{PLAN_VERSION, Plan, SavedPlan, TableName};
 use crate::planner;
@@ -44,6 +44,13 @@ pub(super) async fn run(session: &Session, args: &PlanArgs) -> Result<u8> {
                 let policy_for =
                     |table: &TableName, properties: &_| session.expire_policy(&args.options, table, properties);
                 Ok(Plan::Expire(session.maintenance.plan_expiry(name, &policy_for, true).await?.plan))
+            })
+            .await
+        }
+        PlanOperation::RemoveOrphans(args) => {
+            let run = orphans::run_of(session, &args.options, orphans::MOST_PLANNED)?;
+            each(session, &args.tables, &args.out, async |name| {
+                Ok(Plan::RemoveOrphans(session.maintenance.plan_orphans(name, &run).await?))
             })
             .await
         }

@@ -77,7 +77,8 @@ pub(super) fn plan(plan: &Plan, every_file: bool) -> String {
         Plan::Compact(plan) => compact_plan(plan, every_file),
         Plan::Expire(plan) => super::expire::text(plan, every_file),
         Plan::RewriteManifests(plan) => super::manifests::text(plan, every_file),
-        Plan::RemoveOrphans(_) | Plan::Archive(_) => {
+        Plan::RemoveOrphans(plan) => super::orphans::text(plan, every_file),
+        Plan::Archive(_) => {
             format!("{}: {}\n", plan.table(), plan.operation())
         }
     }

@@ -14,7 +14,8 @@ use std::path::{Path, PathBuf};
 
 pub use file::{Budget, Defaults, Schedule, TableSection};
 pub use policy::{
-    ArchiveRequest, PolicyLayers, archive_policy, compact_policy, expire_policy, manifest_policy, tier_places,
+    ArchiveRequest, PolicyLayers, archive_policy, compact_policy, expire_policy, manifest_policy, orphan_policy,
+    tier_places,
 };
 pub use tier::Tier;
 pub use units::{Age, Size};

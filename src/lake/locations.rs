@@ -25,13 +25,23 @@ impl TableLocations {
     /// `Unsupported` when one is a whole bucket or file system: everything in there would seem to be the table's.
     pub fn of(metadata: &TableMetadata, more: &[String]) -> Result<Self> {
         let properties = ELSEWHERE.iter().filter_map(|key| metadata.properties().get(*key).map(String::as_str));
-        let all = std::iter::once(metadata.location()).chain(properties).chain(more.iter().map(String::as_str));
+        Self::among(std::iter::once(metadata.location()).chain(properties).chain(more.iter().map(String::as_str)))
+    }
+
+    /// These locations.
+    ///
+    /// # Errors
+    /// As [`TableLocations::of`].
+    pub fn among<'a>(all: impl IntoIterator<Item = &'a str>) -> Result<Self> {
         let mut found: BTreeMap<String, String> = BTreeMap::new();
         for written in all {
             let location = Location::parse(written)?;
-            if location.path.is_empty() || has_dots(&location.path) {
-                return Err(Error::unsupported(format!("{written} is no location of one table alone"))
-                    .hint("nothing is removed where a table's folder is a whole bucket, or is written with dots"));
+            // An empty name between two slashes is a folder of its own in an object store, and our client can't say it.
+            let doubled = location.path.contains("//") || location.path.starts_with('/');
+            if location.path.is_empty() || location.has_dots() || doubled {
+                return Err(Error::unsupported(format!("{written} is no location of one table alone")).hint(
+                    "nothing is removed where a table's folder is a whole bucket, or is written with dots or double slashes",
+                ));
             }
             found.insert(format!("{}/", location.canonical()), written.trim_end_matches('/').to_owned());
         }
@@ -48,11 +58,25 @@ impl TableLocations {
     /// Whether a file lies below one of them, however its location is written.
     pub fn contains(&self, location: &str) -> bool {
         let Ok(parsed) = Location::parse(location) else { return false };
-        if has_dots(&parsed.path) {
-            return false;
-        }
-        let canonical = parsed.canonical();
-        self.roots.keys().any(|root| canonical.len() > root.len() && canonical.starts_with(root.as_str()))
+        !parsed.has_dots() && self.root_of(&parsed.canonical()).is_some()
+    }
+
+    /// The locations in canonical form with a final slash, each with how the table writes it.
+    pub fn both(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.roots.iter().map(|(canonical, written)| (canonical.as_str(), written.as_str()))
+    }
+
+    /// Which of them (canonical, with a final slash) a file lies below, by its canonical location.
+    pub fn root_of(&self, canonical: &str) -> Option<&str> {
+        self.canonical().find(|root| canonical.len() > root.len() && canonical.starts_with(root))
+    }
+
+    /// A location that this table shares with another one, or that lies inside one of the other's, or around it.
+    pub fn overlap<'a>(&'a self, other: &'a Self) -> Option<(&'a str, &'a str)> {
+        self.roots.iter().find_map(|(mine, written)| {
+            let hit = other.roots.iter().find(|(theirs, _)| mine.starts_with(*theirs) || theirs.starts_with(mine))?;
+            Some((written.as_str(), hit.1.as_str()))
+        })
     }
 
     /// The locations as the table writes them, without those that lie inside another.
@@ -64,11 +88,6 @@ impl TableLocations {
     pub fn canonical(&self) -> impl Iterator<Item = &str> {
         self.roots.keys().map(String::as_str)
     }
-}
-
-/// A path with `.` or `..` in it may lead anywhere.
-fn has_dots(path: &str) -> bool {
-    path.split('/').any(|segment| segment == "." || segment == "..")
 }
 
 #[cfg(test)]
@@ -107,8 +126,22 @@ mod tests {
 
     #[test]
     fn should_refuse_a_table_that_would_own_everything() {
-        for whole in ["s3://lake", "/", "file:///", "/lake/../t"] {
+        for whole in ["s3://lake", "/", "file:///", "/lake/../t", "s3://lake//t", "s3://lake/a//t"] {
             assert!(TableLocations::of(&metadata(whole, &json!({})), &[]).is_err(), "{whole}");
+        }
+    }
+    #[test]
+    fn should_see_tables_that_share_or_nest() {
+        let of = |location: &str, properties: &serde_json::Value| {
+            TableLocations::of(&metadata(location, properties), &[]).unwrap()
+        };
+        let table = of("s3://lake/db/t", &json!({"write.data.path": "s3://fast/t"}));
+        for other in ["s3a://lake/db/t", "s3://lake/db", "s3n://lake/db/t/inner", "s3://fast/t/x"] {
+            assert!(table.overlap(&of(other, &json!({}))).is_some(), "{other}");
+            assert!(of(other, &json!({})).overlap(&table).is_some(), "{other}");
+        }
+        for other in ["s3://lake/db/t2", "s3://lake/db2", "/lake/db/t", "s3://cold/db/t"] {
+            assert_eq!(table.overlap(&of(other, &json!({}))), None, "{other}");
         }
     }
 }

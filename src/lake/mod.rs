@@ -11,6 +11,7 @@ mod file_io;
 pub mod filesystem;
 mod footers;
 mod history;
+pub mod inventory;
 mod load;
 mod locations;
 mod manifest_info;
@@ -36,7 +37,7 @@ pub use load::{LoadOptions, load_state};
 pub use locations::TableLocations;
 pub(crate) use manifest_info::manifest_info;
 pub use partition_path::partition_path;
-pub use store::{FileInfo, Location, Props, Store};
+pub use store::{FileInfo, Links, Location, Props, Store, match_key};
 
 use crate::error::{Error, Result};
 use crate::model::{CatalogSettings, TableName};

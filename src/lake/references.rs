@@ -97,21 +97,52 @@ pub async fn manifests_of(store: &Arc<Store>, list: &str) -> Result<(Vec<Manifes
 pub async fn files_of(store: &Arc<Store>, manifest: &str) -> Result<Vec<FileRef>> {
     let bytes = read(store, manifest, "manifest").await?;
     let path = manifest.to_owned();
+    decode(move || entries(&path, &bytes, |entry: ManifestEntry| Ok(file_ref(entry)))).await
+}
+
+/// Hands the files that a manifest names to `take`, some at a time: a manifest may name more than fit into memory. Runs
+/// on a thread that may wait.
+///
+/// # Errors
+/// As [`manifests_of`], `Corrupt` when the manifest is shorter than its list says, and what `take` says.
+pub async fn file_batches_of(
+    store: &Arc<Store>,
+    manifest: &ManifestRef,
+    size: usize,
+    mut take: impl FnMut(Vec<FileRef>) -> Result<()> + Send + 'static,
+) -> Result<()> {
+    let path = manifest.path.clone();
+    let bytes = read(store, &path, "manifest").await?;
+    // An Avro file that was cut off between two blocks looks whole: files that it named would seem to be orphans.
+    if (bytes.len() as u64) < manifest.size {
+        let sizes = format!("it has {} bytes of {}", bytes.len(), manifest.size);
+        return Err(damaged(&path, sizes.into()));
+    }
     decode(move || {
-        entries(&path, &bytes, |entry: ManifestEntry| {
-            Ok(FileRef {
-                path: entry.data_file.file_path,
-                size: u64::try_from(entry.data_file.file_size_in_bytes).unwrap_or(0),
-                kind: if entry.data_file.content == 0 { FileKind::Data } else { FileKind::Deletes },
-                live: entry.status != DELETED,
-            })
-        })
+        let mut batch = Vec::with_capacity(size);
+        each_entry(&path, &bytes, |entry: ManifestEntry| {
+            batch.push(file_ref(entry));
+            if batch.len() == size {
+                take(std::mem::replace(&mut batch, Vec::with_capacity(size)))?;
+            }
+            Ok(())
+        })?;
+        take(batch)
     })
     .await
 }
 
 async fn read(store: &Arc<Store>, path: &str, what: &str) -> Result<Bytes> {
     store.read(path).await.while_doing(|| format!("reading a {what}"))
+}
+
+fn file_ref(entry: ManifestEntry) -> FileRef {
+    FileRef {
+        path: entry.data_file.file_path,
+        size: u64::try_from(entry.data_file.file_size_in_bytes).unwrap_or(0),
+        kind: if entry.data_file.content == 0 { FileKind::Data } else { FileKind::Deletes },
+        live: entry.status != DELETED,
+    }
 }
 
 /// Decoding is work for a core: it must not hold up the requests that are under way.
@@ -127,15 +158,22 @@ where
     E: serde::de::DeserializeOwned,
 {
     let mut found = Vec::new();
-    each_record(bytes, |entry: E| {
+    each_entry(path, bytes, |entry| {
         found.push(each(entry)?);
         Ok(())
-    })
-    .map_err(|stopped| match stopped {
-        Stopped::Damaged(error) => damaged(path, error),
-        Stopped::Taker(error) => error,
     })?;
     Ok(found)
+}
+
+fn each_entry<E: serde::de::DeserializeOwned>(
+    path: &str,
+    bytes: &[u8],
+    each: impl FnMut(E) -> Result<()>,
+) -> Result<()> {
+    each_record(bytes, each).map_err(|stopped| match stopped {
+        Stopped::Damaged(error) => damaged(path, error),
+        Stopped::Taker(error) => error,
+    })
 }
 
 fn damaged(path: &str, error: Box<dyn std::error::Error + Send + Sync>) -> Error {

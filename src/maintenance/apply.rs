@@ -46,9 +46,8 @@ impl Maintenance {
             Plan::Compact(plan) => self.apply_compaction(plan, &loaded, dry_run, report).await,
             Plan::Expire(plan) => self.apply_expiry(plan, &loaded, dry_run, report).await,
             Plan::RewriteManifests(plan) => self.apply_manifests(plan, &loaded, dry_run, report).await,
-            Plan::RemoveOrphans(_) | Plan::Archive(_) => {
-                Err(Error::unsupported(format!("plans of {} can't be applied yet", plan.operation())))
-            }
+            Plan::RemoveOrphans(plan) => self.apply_orphans(plan, &loaded, dry_run, report).await,
+            Plan::Archive(_) => Err(Error::unsupported(format!("plans of {} can't be applied yet", plan.operation()))),
         }
     }
 

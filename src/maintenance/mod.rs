@@ -13,6 +13,7 @@ pub mod doctor;
 mod execute;
 mod expire;
 mod manifests;
+pub mod orphans;
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -114,5 +114,7 @@ fn due(plan: Result<&CompactPlan, &str>, others: Vec<Due>) -> Vec<Due> {
             entry("compact", true, words)
         }
     };
-    std::iter::once(compact).chain(others).collect()
+    let unseen = "not looked at here: it takes a listing of all files; icewright remove-orphans shows them".to_owned();
+    let orphans = entry("remove-orphans", false, unseen);
+    std::iter::once(compact).chain(others).chain([orphans]).collect()
 }

@@ -8,12 +8,18 @@
 mod candidates;
 mod heads;
 mod lineage;
+pub mod listing;
+pub mod orphans;
+pub mod quarantine;
 mod reach;
+pub mod reachable;
 mod remove;
+pub mod sorted;
 
 pub use heads::Heads;
 pub use reach::Reach;
 pub use remove::{Doomed, Remover};
+pub use sorted::Spill;
 
 use crate::lake::Store;
 

@@ -11,6 +11,7 @@ mod deploy;
 mod expire;
 mod manifests;
 mod metrics;
+mod orphans;
 mod plans;
 mod safety;
 mod spark;

@@ -77,6 +77,7 @@ def main():
     parser.add_argument("--format-version", default="2")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--property", action="append", default=[])
+    parser.add_argument("--location", help="where the table goes, instead of the warehouse")
     parser.add_argument("--tag", help="tags the first snapshot, and makes a branch of the second")
     args = parser.parse_args()
     rng = random.Random(args.seed)
@@ -90,7 +91,7 @@ def main():
     catalog = lake.catalog(args)
     catalog.create_namespace_if_not_exists(args.table.rsplit(".", 1)[0])
     properties = {"format-version": args.format_version} | dict(p.split("=", 1) for p in args.property)
-    table = catalog.create_table(args.table, schema, partition_spec=spec, properties=properties)
+    table = catalog.create_table(args.table, schema, partition_spec=spec, properties=properties, location=args.location)
     make = type_rows if args.kind == "types" else year_rows
     for i in range(args.appends):
         table.append(pa.Table.from_pylist(make(rng, i * args.rows, args.rows), schema=table.schema().as_arrow()))

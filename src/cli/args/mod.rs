@@ -5,6 +5,7 @@ mod expire;
 mod fixture;
 mod inspect;
 mod manifests;
+mod orphans;
 mod plan;
 
 use std::path::PathBuf;
@@ -16,6 +17,7 @@ pub(super) use expire::{ExpireArgs, ExpireOptions, PlanExpireArgs};
 pub(super) use fixture::{DemoArgs, DoctorArgs, FixtureArgs};
 pub(super) use inspect::InspectArgs;
 pub(super) use manifests::{ManifestLimits, ManifestOptions, PlanManifestsArgs, RewriteManifestsArgs};
+pub(super) use orphans::{OrphanOptions, PlanOrphansArgs, RemoveOrphansArgs, RestoreArgs};
 pub(super) use plan::{ApplyArgs, PlanArgs, PlanOperation, PlanOutput};
 
 /// Keeps Apache Iceberg tables fast and cheap.
@@ -92,6 +94,10 @@ pub(super) enum Verb {
     RewriteManifests(RewriteManifestsArgs),
     /// Let old snapshots and metadata versions go, with the files that only they reach
     Expire(ExpireArgs),
+    /// Find files that nothing refers to; remove them, or move them into quarantine
+    RemoveOrphans(RemoveOrphansArgs),
+    /// Bring files back that remove-orphans moved into quarantine
+    Restore(RestoreArgs),
     /// Make a deterministic lake for tests and benchmarks
     Fixture(FixtureArgs),
     /// Check configuration, catalog and storage rights before the first run

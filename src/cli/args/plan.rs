@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::{PlanCompactArgs, PlanExpireArgs, PlanManifestsArgs};
+use super::{PlanCompactArgs, PlanExpireArgs, PlanManifestsArgs, PlanOrphansArgs};
 
 /// `icewright plan`.
 #[derive(Debug, Args)]
@@ -19,9 +19,11 @@ pub(in crate::cli) enum PlanOperation {
     /// Plan a compaction
     Compact(Box<PlanCompactArgs>),
     /// Plan a rewrite of manifests
-    RewriteManifests(PlanManifestsArgs),
+    RewriteManifests(Box<PlanManifestsArgs>),
     /// Plan an expiry
-    Expire(PlanExpireArgs),
+    Expire(Box<PlanExpireArgs>),
+    /// Plan a removal of files that nothing refers to
+    RemoveOrphans(Box<PlanOrphansArgs>),
 }
 
 /// Where a plan goes, and how much of it is shown.

@@ -4,6 +4,7 @@ mod archive;
 mod compact;
 mod expire;
 mod manifests;
+mod orphans;
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -17,6 +18,7 @@ pub use archive::{ArchiveRequest, archive_policy, tier_places};
 pub use compact::compact_policy;
 pub use expire::expire_policy;
 pub use manifests::manifest_policy;
+pub use orphans::orphan_policy;
 
 /// Everything that may say something about a table's policy.
 #[derive(Debug)]

@@ -83,7 +83,7 @@ impl Location {
             scheme: Scheme::File,
             written_scheme: written_scheme.to_owned(),
             authority: String::new(),
-            path: path.trim_matches('/').to_owned(),
+            path: path.split('/').filter(|segment| !segment.is_empty()).collect::<Vec<_>>().join("/"),
         }
     }
 
@@ -122,6 +122,33 @@ impl Location {
             Scheme::Gcs => "gs",
             Scheme::Azure => "abfs",
         };
-        format!("{scheme}://{}/{}", self.authority, self.path)
+        // Azure's two endpoints, blob and dfs, are doors to the same container.
+        let authority = match self.scheme {
+            Scheme::Azure => self.authority.replacen(".blob.", ".dfs.", 1),
+            _ => self.authority.clone(),
+        };
+        format!("{scheme}://{authority}/{}", self.path)
     }
+
+    /// Whether the path has a segment `.` or `..`: such a path may lead anywhere.
+    pub fn has_dots(&self) -> bool {
+        self.path.split('/').any(|segment| segment == "." || segment == "..")
+    }
+}
+
+/// The text that a file is matched by: that of [`Location::canonical`], with doubled slashes taken as one. Two locations
+/// of the same file have the same; in doubt two files are taken as one, which protects both.
+///
+/// # Errors
+/// As [`Location::parse`], and `Unsupported` for a path with `.` or `..` in it.
+pub fn match_key(text: &str) -> Result<String> {
+    let mut location = Location::parse(text)?;
+    if location.has_dots() {
+        return Err(Error::unsupported(format!("{text} is written with dots: which file it means can't be told"))
+            .hint("nothing is removed from a table that names its files so"));
+    }
+    if location.path.contains("//") || location.path.starts_with('/') {
+        location.path = location.path.split('/').filter(|segment| !segment.is_empty()).collect::<Vec<_>>().join("/");
+    }
+    Ok(location.canonical())
 }

@@ -1,5 +1,7 @@
 //! One storage stack: every byte that is read, written, listed or deleted goes through here.
 
+mod copy;
+mod links;
 mod location;
 mod open;
 mod removal;
@@ -15,7 +17,8 @@ use futures::stream::{BoxStream, StreamExt};
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions};
 
-pub use location::{Location, Scheme};
+pub use links::Links;
+pub use location::{Location, Scheme, match_key};
 
 use crate::error::{Error, Kind, Result};
 

@@ -6,6 +6,10 @@ fn should_take_all_ways_to_write_a_place_as_one() {
     assert_eq!(canonical("s3a://b/k/x"), canonical("s3://b/k/x"));
     assert_eq!(canonical("file:/a/b"), canonical("/a/b/"));
     assert_eq!(canonical("file:///a/b"), canonical("file://localhost/a/b"));
+    assert_eq!(canonical("file:/a//b"), canonical("/a/b"));
+    assert_eq!(canonical("wasbs://c@x.blob.core.windows.net/k"), canonical("abfss://c@x.dfs.core.windows.net/k"));
+    assert_eq!(match_key("s3a://b//k/x").unwrap(), match_key("s3://b/k//x/").unwrap());
+    assert_eq!(match_key("s3://b/k/../x").unwrap_err().kind(), Kind::Unsupported);
     assert!(Location::parse("hdfs://n/a").is_err());
     assert!(Location::parse("file://relative").is_err());
     assert!(Location::parse("s3:///key").is_err());
