@@ -56,6 +56,7 @@ async fn table(dir: &Path, listed: u64) {
         uri: format!("sqlite://{}/catalog.db", dir.display()),
         warehouse: Some(dir.display().to_string()),
         props: BTreeMap::new(),
+        places: Vec::new(),
     };
     let ambient = Arc::new(Ambient::system());
     let catalog = connect_or_create(&settings, ambient.clone()).await.unwrap();

@@ -87,6 +87,7 @@ pub(super) fn new_lake(dir: &Path) -> Result<CatalogSettings> {
             uri: format!("sqlite://{}/catalog.db", dir.display()),
             warehouse: Some(format!("file://{}", dir.display())),
             props: std::collections::BTreeMap::new(),
+            places: Vec::new(),
         })
         .map_err(|e| Error::invalid(format!("a lake can't be made in {}", dir.display())).caused_by(e))
 }

@@ -4,11 +4,11 @@ use std::collections::HashMap;
 
 use serde::Serialize;
 
-use super::args::{ExpireOptions, InspectArgs};
+use super::args::{ArchiveOptions, ExpireOptions, InspectArgs};
 use super::session::Session;
-use super::{output, render};
+use super::{output, render, tiers};
 use crate::error::Result;
-use crate::model::{ErrorReport, Health, TableName, human_age, human_bytes};
+use crate::model::{ArchiveReport, ErrorReport, Health, TableName, human_age, human_bytes};
 
 #[derive(Serialize)]
 struct Document {
@@ -22,6 +22,9 @@ struct Entry {
     table: TableName,
     #[serde(flatten)]
     health: Option<Health>,
+    /// What is in each storage tier; absent where none are described.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    archive: Option<ArchiveReport>,
     error: Option<ErrorReport>,
 }
 
@@ -45,7 +48,8 @@ pub(super) async fn run(session: &Session, args: &InspectArgs) -> Result<u8> {
             }
             ErrorReport::from(error)
         });
-        entries.push(Entry { table: name, health: health.ok(), error });
+        let archive = if session.settings.tiers.is_empty() { None } else { in_tiers(session, args, &name).await };
+        entries.push(Entry { table: name, health: health.ok(), archive, error });
     }
     if session.json {
         output::json(&Document { version: 1, command: "inspect", tables: entries })?;
@@ -55,8 +59,26 @@ pub(super) async fn run(session: &Session, args: &InspectArgs) -> Result<u8> {
         if let Some(health) = &entry.health {
             output::data(&text(&entry.table, health));
         }
+        if let Some(archive) = &entry.archive {
+            output::data(&tiers::due(archive));
+        }
     }
     Ok(worst)
+}
+
+/// What is in each tier, and what an archival would move. Why it can't be said is no reason not to show the rest.
+async fn in_tiers(session: &Session, args: &InspectArgs, name: &TableName) -> Option<ArchiveReport> {
+    let asked = ArchiveOptions::default();
+    let policy_for = |table: &TableName, properties: &HashMap<String, String>| {
+        session.archive_policy(&asked, &args.options, table, properties)
+    };
+    match session.maintenance.plan_archive(name, &policy_for).await {
+        Ok(planned) => Some(planned.plan.report()),
+        Err(error) => {
+            tracing::info!(table = %name, %error, "storage tiers can't be shown");
+            None
+        }
+    }
 }
 
 /// A table's health for people.

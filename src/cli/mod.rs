@@ -1,6 +1,7 @@
 //! The command line: raw arguments, resolved requests, library calls, and text for people. Nothing else prints.
 
 mod apply;
+mod archive;
 mod args;
 mod bars;
 mod compact;
@@ -18,6 +19,7 @@ mod plan;
 mod render;
 mod restore;
 mod session;
+mod tiers;
 
 use std::process::ExitCode;
 
@@ -58,6 +60,7 @@ async fn dispatch(cli: Cli) -> Result<u8> {
         Verb::Expire(args) => expire::run(&Session::open(&global).await?, &args).await,
         Verb::RemoveOrphans(args) => orphans::run(&Session::open(&global).await?, &args).await,
         Verb::Restore(args) => restore::run(&global, &args).await,
+        Verb::Archive(args) => archive::run(&Session::open(&global).await?, &args).await,
         Verb::Fixture(args) => fixture::run(&global, &args).await,
         Verb::Doctor(args) => doctor::run(&global, &args).await,
     }

@@ -24,6 +24,15 @@ pub(super) struct PlanFile {
 /// Plans, and shows or saves what came of it.
 pub(super) async fn run(session: &Session, args: &PlanArgs) -> Result<u8> {
     match &args.operation {
+        PlanOperation::Archive(args) => {
+            each(session, &args.tables, &args.out, async |name| {
+                let policy_for = |table: &TableName, properties: &_| {
+                    session.archive_policy(&args.archive, &args.options, table, properties)
+                };
+                Ok(Plan::Archive(session.maintenance.plan_archive(name, &policy_for).await?.plan))
+            })
+            .await
+        }
         PlanOperation::Compact(args) => {
             each(session, &args.tables, &args.out, async |name| {
                 let policy_for = |table: &TableName, properties: &_| session.policy(&args.options, table, properties);

@@ -78,9 +78,7 @@ pub(super) fn plan(plan: &Plan, every_file: bool) -> String {
         Plan::Expire(plan) => super::expire::text(plan, every_file),
         Plan::RewriteManifests(plan) => super::manifests::text(plan, every_file),
         Plan::RemoveOrphans(plan) => super::orphans::text(plan, every_file),
-        Plan::Archive(_) => {
-            format!("{}: {}\n", plan.table(), plan.operation())
-        }
+        Plan::Archive(plan) => super::tiers::plan(plan, every_file),
     }
 }
 

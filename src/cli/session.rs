@@ -5,14 +5,16 @@ use std::sync::Arc;
 
 use globset::GlobBuilder;
 
-use super::args::{ExpireOptions, Global, ManifestOptions, RewriteOptions, Tables};
+use super::args::{ArchiveOptions, ExpireOptions, Global, ManifestOptions, RewriteOptions, Tables};
 use super::ending::Aftermath;
-use crate::config::{self, Environment, PolicyLayers, Settings};
+use crate::config::{self, ArchiveRequest, Environment, PolicyLayers, Settings};
 use crate::error::{Error, Result};
 use crate::executor::ExecutorSettings;
 use crate::lake::{Ambient, connect};
 use crate::maintenance::Maintenance;
-use crate::model::{CatalogSettings, CompactPolicy, ExpirePolicy, MIB, ManifestPolicy, TableName, parse_bytes};
+use crate::model::{
+    ArchivePolicy, CatalogSettings, CompactPolicy, ExpirePolicy, Filter, MIB, ManifestPolicy, TableName, parse_bytes,
+};
 use crate::telemetry::{Progress, process};
 
 /// Memory budget when nothing is said.
@@ -80,13 +82,7 @@ impl Session {
         table: &TableName,
         properties: &HashMap<String, String>,
     ) -> Result<CompactPolicy> {
-        let mut given: BTreeMap<String, String> =
-            options.given().into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-        for pair in &options.more {
-            let (name, value) = key_value(pair, "--option")?;
-            given.insert(name, value);
-        }
-        let filter = options.filter.as_deref().map(config::filter::parse).transpose()?;
+        let (given, filter) = read_options(options)?;
         config::compact_policy(&PolicyLayers { options: &given, filter, settings: &self.settings, table, properties })
     }
 
@@ -112,6 +108,37 @@ impl Session {
         let settings = &self.settings;
         config::expire_policy(&PolicyLayers { options: &options, filter: None, settings, table, properties })
     }
+
+    /// Where a table's data belongs, by the same layers.
+    pub(super) fn archive_policy(
+        &self,
+        asked: &ArchiveOptions,
+        options: &RewriteOptions,
+        table: &TableName,
+        properties: &HashMap<String, String>,
+    ) -> Result<ArchivePolicy> {
+        let (given, filter) = read_options(options)?;
+        let layers = PolicyLayers { options: &given, filter, settings: &self.settings, table, properties };
+        let request = ArchiveRequest {
+            to: asked.to.clone(),
+            allow_offline: asked.allow_offline,
+            ignore_cost: asked.ignore_cost,
+            time_column: asked.time_column.clone(),
+        };
+        config::archive_policy(&layers, &request)
+    }
+}
+
+/// Options by Iceberg's names, and the row filter.
+fn read_options(options: &RewriteOptions) -> Result<(BTreeMap<String, String>, Option<Filter>)> {
+    let mut given: BTreeMap<String, String> =
+        options.given().into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    for pair in &options.more {
+        let (name, value) = key_value(pair, "--option")?;
+        given.insert(name, value);
+    }
+    let filter = options.filter.as_deref().map(config::filter::parse).transpose()?;
+    Ok((given, filter))
 }
 
 /// Reads the configuration files.

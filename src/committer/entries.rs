@@ -47,6 +47,33 @@ pub(super) fn data_file(file: &NewFile, spec_id: i32, partition: &Struct, schema
     builder.build().map_err(|e| Error::internal(format!("{} has no manifest entry", file.path)).caused_by(e))
 }
 
+/// The entry of a file that was copied whole to another place: everything else that is known of it stays.
+pub(super) fn moved(entry: &DataFile, spec_id: i32, path: &str) -> Result<DataFile> {
+    let mut builder = DataFileBuilder::default();
+    builder
+        .content(entry.content_type())
+        .file_path(path.to_owned())
+        .file_format(entry.file_format())
+        .partition(entry.partition().clone())
+        .partition_spec_id(spec_id)
+        .record_count(entry.record_count())
+        .file_size_in_bytes(entry.file_size_in_bytes())
+        .column_sizes(entry.column_sizes().clone())
+        .value_counts(entry.value_counts().clone())
+        .null_value_counts(entry.null_value_counts().clone())
+        .nan_value_counts(entry.nan_value_counts().clone())
+        .lower_bounds(entry.lower_bounds().clone())
+        .upper_bounds(entry.upper_bounds().clone())
+        .key_metadata(entry.key_metadata().map(<[u8]>::to_vec))
+        .split_offsets(entry.split_offsets().map(<[i64]>::to_vec))
+        .equality_ids(entry.equality_ids())
+        .first_row_id(entry.first_row_id());
+    if let Some(id) = entry.sort_order_id() {
+        builder.sort_order_id(id);
+    }
+    builder.build().map_err(|e| Error::internal(format!("{path} has no manifest entry")).caused_by(e))
+}
+
 fn primitive(schema: &Schema, id: i32) -> Option<&PrimitiveType> {
     match schema.field_by_id(id)?.field_type.as_ref() {
         Type::Primitive(kind) => Some(kind),

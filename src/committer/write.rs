@@ -10,10 +10,10 @@ use iceberg::spec::{
 use super::AppendFile;
 use super::change::Change;
 use super::check::Found;
-use super::entries::data_file;
+use super::entries::{data_file, moved};
 use crate::error::{Error, Result};
 use crate::lake::{Ambient, LoadedTable, file_io, metadata};
-use crate::model::{Base, MIB, Outcome};
+use crate::model::{Base, MIB, Outcome, Route};
 
 /// The size that manifests are merged up to when the table does not say.
 const MANIFEST_BYTES: u64 = 8 * MIB;
@@ -65,7 +65,12 @@ impl<'a> Written<'a> {
             let first = outcome.inputs.first().and_then(|path| found.live.get(path));
             let Some((spec_id, entry)) = first else { continue };
             for file in &outcome.outputs {
-                let made = data_file(file, *spec_id, entry.data_file().partition(), schema)?;
+                let made = match outcome.route {
+                    Route::Transfer => moved(entry.data_file(), *spec_id, &file.path)?,
+                    Route::Copy | Route::Merge | Route::Encode => {
+                        data_file(file, *spec_id, entry.data_file().partition(), schema)?
+                    }
+                };
                 change.add(&made);
                 added.entry(*spec_id).or_default().push(made);
             }

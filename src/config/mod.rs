@@ -21,7 +21,7 @@ pub use tier::Tier;
 pub use units::{Age, Size};
 
 use crate::error::{Error, Result};
-use crate::model::{CatalogSettings, closest};
+use crate::model::{CatalogSettings, StoragePlace, closest};
 
 /// The process environment as a value, so that configuration is a function of what it is given.
 #[derive(Debug, Clone, Default)]
@@ -169,7 +169,17 @@ pub fn catalog(settings: &Settings, choice: &CatalogChoice<'_>) -> Result<Catalo
         uri,
         warehouse: choice.warehouse.map(str::to_owned).or(section.warehouse),
         props,
+        places: places(settings),
     })
+}
+
+/// The locations of tiers that have properties of their own.
+fn places(settings: &Settings) -> Vec<StoragePlace> {
+    let of_tier = |tier: &Tier| {
+        let location = tier.settings.get("location").filter(|_| !tier.props.is_empty())?;
+        Some(StoragePlace { location: location.clone(), props: tier.props.clone() })
+    };
+    settings.tiers.iter().filter_map(of_tier).collect()
 }
 
 fn is_uri(text: &str) -> bool {

@@ -13,6 +13,7 @@ mod sample;
 mod sink;
 mod source;
 pub mod stats;
+mod transfer;
 mod verify;
 
 use std::collections::HashMap;
@@ -110,6 +111,7 @@ impl Executor {
         let done = tokio::task::spawn_blocking(move || guarded(&job)).await;
         let outputs =
             done.map_err(|e| Error::internal("a worker thread died").caused_by(e)).flatten().while_doing(what)?;
+        let outputs = self.with_class(outputs, task.output.storage_class.as_deref()).await.while_doing(what)?;
         self.progress.task_done();
         Ok(Outcome {
             task: task.id,

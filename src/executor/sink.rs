@@ -36,7 +36,13 @@ enum Target {
 
 impl Sink {
     /// Begins a file. Nobody knows of it until it is committed, so it is written under its final name.
-    pub(crate) fn create(store: &Store, location: &str, runtime: &Handle, progress: Arc<Progress>) -> Result<Self> {
+    pub(crate) fn create(
+        store: &Store,
+        location: &str,
+        class: Option<&str>,
+        runtime: &Handle,
+        progress: Arc<Progress>,
+    ) -> Result<Self> {
         let target = match store.local_path(location) {
             Some(path) => {
                 let made = path
@@ -48,7 +54,9 @@ impl Sink {
             }
             None => {
                 let (client, path) = store.resolve(location)?;
-                let upload = BufWriter::with_capacity(client, path, PART).with_max_concurrency(PARTS_AT_ONCE);
+                let upload = BufWriter::with_capacity(client, path, PART)
+                    .with_max_concurrency(PARTS_AT_ONCE)
+                    .with_attributes(store.attributes(location, class));
                 Target::Remote { upload: Box::new(upload), runtime: runtime.clone() }
             }
         };

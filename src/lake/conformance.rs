@@ -109,6 +109,7 @@ mod tests {
                 uri: uri.clone(),
                 warehouse: Some(format!("{root}/{}", uri.len())),
                 props: Default::default(),
+                places: Vec::new(),
             };
             let catalog = connect_or_create(&settings, Arc::new(Ambient::system())).await.unwrap();
             check(&catalog, &TableName::new(["a", "b"], "t")).await.unwrap_or_else(|e| panic!("{uri}: {e}"));

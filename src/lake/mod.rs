@@ -60,7 +60,7 @@ pub async fn connect_or_create(settings: &CatalogSettings, ambient: Arc<Ambient>
 }
 
 async fn open(settings: &CatalogSettings, ambient: Arc<Ambient>, create: bool) -> Result<Arc<dyn Catalog>> {
-    let store = Arc::new(Store::new(settings.props.clone()));
+    let store = Arc::new(Store::new(settings.props.clone()).with_places(settings.places.iter().cloned())?);
     let scheme = settings.uri.split(':').next().unwrap_or_default();
     Ok(match scheme {
         "sqlite" | "postgresql" | "postgres" => {

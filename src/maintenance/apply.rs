@@ -5,10 +5,10 @@ use std::time::Instant;
 
 use super::Maintenance;
 use super::compact::{describe_before, finish};
-use super::execute::Run;
+use super::execute::{Run, Work};
 use crate::error::{Error, Result};
 use crate::lake::{LoadOptions, LoadedTable, load_state};
-use crate::model::{CompactPlan, Plan, SavedPlan, Status, TableReport, TableState};
+use crate::model::{CompactPlan, Plan, SavedPlan, Status, TableName, TableReport, TableState};
 use crate::planner;
 
 impl Maintenance {
@@ -47,7 +47,7 @@ impl Maintenance {
             Plan::Expire(plan) => self.apply_expiry(plan, &loaded, dry_run, report).await,
             Plan::RewriteManifests(plan) => self.apply_manifests(plan, &loaded, dry_run, report).await,
             Plan::RemoveOrphans(plan) => self.apply_orphans(plan, &loaded, dry_run, report).await,
-            Plan::Archive(_) => Err(Error::unsupported(format!("plans of {} can't be applied yet", plan.operation()))),
+            Plan::Archive(plan) => self.apply_archive(plan, &loaded, dry_run, report).await,
         }
     }
 
@@ -61,13 +61,14 @@ impl Maintenance {
         plan.policy.validate()?;
         let state = load_state(loaded, &LoadOptions::default()).await?;
         describe_before(report, &state);
-        refuse_stale(plan, &state)?;
+        let inputs = plan.rewrites().flat_map(|task| &task.inputs);
+        refuse_stale(&plan.table, inputs.map(|input| (&input.path, input.sequence_number)), &state)?;
         report.groups = Some(plan.tasks.len() as u64);
         if dry_run || plan.is_empty() {
             return Ok(());
         }
         report.groups = Some(0);
-        let mut run = Run::new(self, loaded, &state, plan, report)?;
+        let mut run = Run::new(self, loaded, &state, Work::compaction(plan), report)?;
         let dropped = run.go().await?;
         if dropped > 0 {
             return Err(Error::conflict(format!(
@@ -81,13 +82,16 @@ impl Maintenance {
 }
 
 /// Refuses a plan whose inputs have moved on, before any byte is read.
-fn refuse_stale(plan: &CompactPlan, state: &TableState) -> Result<()> {
+pub(super) fn refuse_stale<'a>(
+    table: &TableName,
+    inputs: impl Iterator<Item = (&'a String, i64)>,
+    state: &TableState,
+) -> Result<()> {
     let live: HashMap<&str, i64> = state.files.iter().map(|file| (file.path.as_str(), file.sequence_number)).collect();
-    for input in plan.rewrites().flat_map(|task| &task.inputs) {
-        if live.get(input.path.as_str()) != Some(&input.sequence_number) {
+    for (path, sequence_number) in inputs {
+        if live.get(path.as_str()) != Some(&sequence_number) {
             return Err(Error::conflict(format!(
-                "the plan for {} is stale: {} is no longer a live file of the table",
-                plan.table, input.path
+                "the plan for {table} is stale: {path} is no longer a live file of the table"
             ))
             .hint("plan again; nothing was changed"));
         }

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::execute::Run;
+use super::execute::{Run, Work};
 use super::{Maintenance, Planned, PolicyFor};
 use crate::error::{Error, Result};
 use crate::model::{CompactPlan, Status, TableName, TableReport, TableState};
@@ -63,7 +63,7 @@ impl Maintenance {
             if plan.is_empty() {
                 return Ok(());
             }
-            let mut run = Run::new(self, &loaded, &state, &plan, report)?;
+            let mut run = Run::new(self, &loaded, &state, Work::compaction(&plan), report)?;
             let dropped = run.go().await?;
             if dropped == 0 {
                 return Ok(());
@@ -96,7 +96,7 @@ pub(super) fn describe_before(report: &mut TableReport, state: &TableState) {
 }
 
 /// Fills in how the table is now, where others have been at work meanwhile.
-fn describe_after(report: &mut TableReport, state: &TableState) {
+pub(super) fn describe_after(report: &mut TableReport, state: &TableState) {
     report.files_after = Some(state.files.len() as u64);
     report.delete_files_after = Some(state.deletes.len() as u64);
     report.bytes_after = Some(state.data_bytes());

@@ -12,34 +12,116 @@ use crate::committer::{CommitResult, Committer, Replaced};
 use crate::error::{Error, Kind, Result};
 use crate::executor::{Executor, TableContext};
 use crate::lake::LoadedTable;
-use crate::model::{Base, Codec, CompactPlan, Outcome, PartialProgress, Route, Status, TableReport, TableState};
+use crate::model::{
+    Base, Codec, CompactPlan, CompactPolicy, Outcome, PartialProgress, ReclassTask, RewriteTask, Route, Status,
+    TableName, TableReport, TableState, TransferTask,
+};
 use crate::reclaim;
+
+/// What a run does, whatever operation planned it.
+pub(super) struct Work<'a> {
+    pub(super) table: &'a TableName,
+    pub(super) base: Option<&'a Base>,
+    pub(super) pieces: Vec<Piece<'a>>,
+    pub(super) side_by_side: u64,
+    pub(super) partial_progress: PartialProgress,
+    /// Failures that would hit every piece alike: nothing more is begun after one.
+    pub(super) hopeless: &'static [Kind],
+    /// What every snapshot's summary says.
+    pub(super) summary: BTreeMap<String, String>,
+    /// Whether later runs may learn from this one how much a codec shrinks.
+    pub(super) tells_ratios: bool,
+}
+
+/// One task, and what it is committed together with.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Piece<'a> {
+    /// Pieces of one unit are committed together or not at all.
+    pub(super) unit: u32,
+    pub(super) doing: Doing<'a>,
+}
+
+/// What a piece does.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Doing<'a> {
+    /// Files are rewritten by a policy.
+    Rewrite(&'a RewriteTask, &'a CompactPolicy),
+    /// A file is copied whole.
+    Transfer(&'a TransferTask),
+    /// A file's class changes; there is nothing to commit.
+    Reclass(&'a ReclassTask),
+}
+
+impl Piece<'_> {
+    fn id(&self) -> u32 {
+        match self.doing {
+            Doing::Rewrite(task, _) => task.id,
+            Doing::Transfer(task) => task.id,
+            Doing::Reclass(task) => task.id,
+        }
+    }
+
+    fn bytes(&self) -> u64 {
+        match self.doing {
+            Doing::Rewrite(task, _) => task.estimate.bytes_read,
+            Doing::Transfer(task) => task.input.size,
+            Doing::Reclass(task) => task.size,
+        }
+    }
+
+    async fn run(&self, executor: &Executor, context: &TableContext) -> Result<Option<Outcome>> {
+        match self.doing {
+            Doing::Rewrite(task, policy) => executor.rewrite(task, context, policy).await.map(Some),
+            Doing::Transfer(task) => executor.transfer(task).await.map(Some),
+            Doing::Reclass(task) => executor.reclass(task).await.map(|()| None),
+        }
+    }
+}
+
+impl<'a> Work<'a> {
+    /// The work of a compaction: every group by itself.
+    pub(super) fn compaction(plan: &'a CompactPlan) -> Self {
+        let piece = |task: &'a RewriteTask| Piece { unit: task.id, doing: Doing::Rewrite(task, &plan.policy) };
+        Self {
+            table: &plan.table,
+            base: plan.base.as_ref(),
+            pieces: plan.rewrites().map(piece).collect(),
+            side_by_side: plan.policy.max_concurrent_file_group_rewrites,
+            partial_progress: plan.policy.partial_progress,
+            hopeless: &[Kind::Exhausted],
+            summary: BTreeMap::new(),
+            tells_ratios: true,
+        }
+    }
+}
 
 /// One execution of one plan.
 pub(super) struct Run<'a> {
     maintenance: &'a Maintenance,
     loaded: &'a LoadedTable,
     state: &'a TableState,
-    plan: &'a CompactPlan,
+    work: Work<'a>,
     base: &'a Base,
     report: &'a mut TableReport,
     sizes: HashMap<String, u64>,
+    /// The tasks that are done for good: committed, or changed in place.
+    pub(super) done: Vec<u32>,
 }
 
 impl<'a> Run<'a> {
-    /// Prepares a run of a plan that has tasks.
+    /// Prepares a run that has something to do.
     pub(super) fn new(
         maintenance: &'a Maintenance,
         loaded: &'a LoadedTable,
         state: &'a TableState,
-        plan: &'a CompactPlan,
+        work: Work<'a>,
         report: &'a mut TableReport,
     ) -> Result<Self> {
-        let Some(base) = &plan.base else {
-            return Err(Error::internal(format!("the plan for {} has tasks but no base snapshot", plan.table)));
+        let Some(base) = work.base else {
+            return Err(Error::internal(format!("the plan for {} has tasks but no base snapshot", work.table)));
         };
         let sizes = state.files.iter().map(|file| (file.path.clone(), file.size)).collect();
-        Ok(Self { maintenance, loaded, state, plan, base, report, sizes })
+        Ok(Self { maintenance, loaded, state, work, base, report, sizes, done: Vec::new() })
     }
 
     /// Executes and commits everything; returns how many groups another writer took away.
@@ -49,44 +131,54 @@ impl<'a> Run<'a> {
     pub(super) async fn go(&mut self) -> Result<usize> {
         let (context, executor) = self.executor()?;
         let committer = Committer::new(self.maintenance.catalog.clone(), self.maintenance.ambient.clone());
-        let policy = &self.plan.policy;
-        let tasks: Vec<_> = self.plan.rewrites().collect();
-        let bytes = tasks.iter().map(|task| task.estimate.bytes_read).sum();
-        self.maintenance.progress.expect(tasks.len() as u64, bytes);
-        self.report.groups = Some(self.report.groups.unwrap_or(0) + tasks.len() as u64);
-        let mut rhythm = Rhythm::new(&policy.partial_progress);
-        let side_by_side = usize::try_from(policy.max_concurrent_file_group_rewrites).unwrap_or(1);
+        let pieces = self.work.pieces.clone();
+        let (hopeless, partial_progress) = (self.work.hopeless, self.work.partial_progress);
+        self.maintenance.progress.expect(pieces.len() as u64, pieces.iter().map(Piece::bytes).sum());
+        self.report.groups = Some(self.report.groups.unwrap_or(0) + pieces.len() as u64);
+        let mut units = Units::of(&pieces);
+        let mut rhythm = Rhythm::new(&partial_progress);
+        let side_by_side = usize::try_from(self.work.side_by_side).unwrap_or(1);
         let stopping = AtomicBool::new(false);
-        let mut results = futures::stream::iter(tasks)
-            .map(|task| {
+        let mut results = futures::stream::iter(pieces)
+            .map(|piece| {
                 let (executor, context, stopping) = (&executor, &context, &stopping);
                 async move {
-                    if stopping.load(Ordering::Relaxed) {
-                        return None;
-                    }
-                    Some((task.id, executor.rewrite(task, context, policy).await))
+                    let stopped = stopping.load(Ordering::Relaxed);
+                    (piece, if stopped { None } else { Some(piece.run(executor, context).await) })
                 }
             })
             .buffer_unordered(side_by_side);
         let (mut batch, mut dropped, mut first_error) = (Vec::new(), 0, None);
-        while let Some(finished) = results.next().await {
-            let Some((task, result)) = finished else { continue };
-            match result {
-                Ok(outcome) => batch.push(outcome),
-                Err(error) => {
-                    tracing::warn!(table = %self.plan.table, task, kind = ?error.kind(), %error, "a group failed");
-                    if !policy.partial_progress.enabled || error.kind() == Kind::Exhausted {
+        while let Some((piece, finished)) = results.next().await {
+            let outcome = match finished {
+                Some(Ok(outcome)) => {
+                    if outcome.is_none() {
+                        self.done.push(piece.id());
+                    }
+                    Ok(outcome)
+                }
+                Some(Err(error)) => {
+                    let (table, task) = (self.work.table, piece.id());
+                    tracing::warn!(%table, task, kind = ?error.kind(), %error, "a group failed");
+                    if !partial_progress.enabled || hopeless.contains(&error.kind()) {
                         stopping.store(true, Ordering::Relaxed);
                     }
                     first_error.get_or_insert(error);
+                    Err(())
                 }
+                None => Err(()),
+            };
+            match units.finished(piece.unit, outcome) {
+                Unit::Complete(outcomes) => batch.extend(outcomes),
+                Unit::Failed(outcomes) => self.discard(&outcomes).await,
+                Unit::Open => {}
             }
             if rhythm.is_time() {
                 dropped += self.commit(&committer, std::mem::take(&mut batch)).await?;
             }
         }
         drop(results);
-        if first_error.is_some() && !policy.partial_progress.enabled {
+        if first_error.is_some() && !partial_progress.enabled {
             self.discard(&batch).await;
         } else if !batch.is_empty() {
             dropped += self.commit(&committer, batch).await?;
@@ -98,7 +190,7 @@ impl<'a> Run<'a> {
         let Some(schema) = self.loaded.metadata.schema_by_id(self.base.schema_id) else {
             return Err(Error::conflict(format!(
                 "table {} has no schema {} any more",
-                self.plan.table, self.base.schema_id
+                self.work.table, self.base.schema_id
             ))
             .hint("plan again"));
         };
@@ -112,7 +204,7 @@ impl<'a> Run<'a> {
     }
 
     async fn commit(&mut self, committer: &Committer, batch: Vec<Outcome>) -> Result<usize> {
-        let table = &self.plan.table;
+        let table = self.work.table;
         let summary = self.summary(&batch);
         let replaced = committer.replace(table, self.base, &batch, &summary).await;
         let Replaced { result, committed_tasks, dropped, .. } = match replaced {
@@ -151,6 +243,9 @@ impl<'a> Run<'a> {
 
     /// What later runs learn from: how much this codec shrank.
     fn summary(&self, batch: &[Outcome]) -> BTreeMap<String, String> {
+        if !self.work.tells_ratios {
+            return self.work.summary.clone();
+        }
         let mut by_codec: BTreeMap<Codec, (u64, u64)> = BTreeMap::new();
         for outcome in batch.iter().filter(|outcome| matches!(outcome.route, Route::Merge | Route::Encode)) {
             let codecs: HashSet<Option<Codec>> = outcome
@@ -170,10 +265,12 @@ impl<'a> Run<'a> {
             .map(|(codec, (input, output))| {
                 (format!("icewright.ratio.{codec}"), format!("{:.4}", output as f64 / input as f64))
             })
+            .chain(self.work.summary.clone())
             .collect()
     }
 
     fn record(&mut self, snapshot_id: i64, committed: &[Outcome]) {
+        self.done.extend(committed.iter().map(|outcome| outcome.task));
         let report = &mut *self.report;
         let add = |field: &mut Option<u64>, by: u64| *field = Some(field.unwrap_or(0) + by);
         let replaced: HashSet<&str> =
@@ -199,6 +296,45 @@ impl<'a> Run<'a> {
         let paths: Vec<String> =
             outcomes.into_iter().flat_map(|outcome| outcome.outputs.iter().map(|file| file.path.clone())).collect();
         reclaim::discard(&self.loaded.store, &paths).await;
+    }
+}
+
+/// Units of work: what of each is still to come, and what came of it.
+struct Units {
+    left: HashMap<u32, (usize, bool, Vec<Outcome>)>,
+}
+
+/// How a unit stands.
+enum Unit {
+    /// Something of it is still under way.
+    Open,
+    /// All of it succeeded.
+    Complete(Vec<Outcome>),
+    /// Something of it failed: this is to be discarded.
+    Failed(Vec<Outcome>),
+}
+
+impl Units {
+    fn of(pieces: &[Piece<'_>]) -> Self {
+        let mut left: HashMap<u32, (usize, bool, Vec<Outcome>)> = HashMap::new();
+        for piece in pieces {
+            left.entry(piece.unit).or_default().0 += 1;
+        }
+        Self { left }
+    }
+
+    fn finished(&mut self, unit: u32, outcome: std::result::Result<Option<Outcome>, ()>) -> Unit {
+        let Some((left, failed, outcomes)) = self.left.get_mut(&unit) else { return Unit::Open };
+        *left -= 1;
+        match outcome {
+            Ok(outcome) => outcomes.extend(outcome),
+            Err(()) => *failed = true,
+        }
+        match (*left, *failed) {
+            (0, false) => Unit::Complete(std::mem::take(outcomes)),
+            (0, true) => Unit::Failed(std::mem::take(outcomes)),
+            _ => Unit::Open,
+        }
     }
 }
 

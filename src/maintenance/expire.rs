@@ -11,10 +11,10 @@ use std::time::Instant;
 use futures::stream;
 
 use super::compact::finish;
-use super::{Maintenance, PolicyFor};
+use super::{Maintenance, PolicyFor, own_locations};
 use crate::committer::{Committer, Expired, Retry};
 use crate::error::{Context, Error, Kind, Result};
-use crate::lake::{LoadedTable, TableLocations, history, references};
+use crate::lake::{LoadedTable, history, references};
 use crate::model::{ExpirePlan, ExpirePolicy, Removal, Status, TableName, TableReport};
 use crate::planner;
 use crate::reclaim::{Doomed, Heads, Reach, Remover};
@@ -129,7 +129,7 @@ impl Maintenance {
     ) -> Result<Option<String>> {
         let name = &loaded.name;
         // Before the commit: a table whose files must not be removed keeps its snapshots.
-        TableLocations::of(&loaded.metadata, &[])?;
+        own_locations(loaded, &plan.policy.tiers)?;
         let committer = Committer::new(self.catalog.clone(), self.ambient.clone());
         let expired = committer.expire(loaded, plan).await.while_doing(|| format!("committing to {name}"))?;
         let fresh = match expired {
@@ -159,7 +159,7 @@ impl Maintenance {
         plan: &ExpirePlan,
         report: &mut TableReport,
     ) -> Result<()> {
-        let within = TableLocations::of(&fresh.metadata, &[])?;
+        let within = own_locations(fresh, &plan.policy.tiers)?;
         let remover = Remover { store: &fresh.store, within: &within, ambient: &self.ambient, max_per_second: None };
         let mut reach = Reach::begin(&fresh.store, Heads::committed(before, fresh, plan)).await?;
         report.add_removal(&Removal::default());
@@ -241,7 +241,7 @@ fn refuse_unsupported(table: &LoadedTable) -> Result<()> {
 
 /// What would become free if nobody else did anything.
 async fn count_freed(loaded: &LoadedTable, plan: &ExpirePlan) -> Result<Removal> {
-    let within = TableLocations::of(&loaded.metadata, &[])?;
+    let within = own_locations(loaded, &plan.policy.tiers)?;
     let mut removal = Removal::default();
     let mut count = |file: Doomed| {
         if within.contains(&file.path) {

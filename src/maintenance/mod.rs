@@ -8,12 +8,15 @@
 //!    result of a commit is unknown nothing is deleted (I5).
 
 mod apply;
+mod archive;
 mod compact;
 pub mod doctor;
 mod execute;
 mod expire;
 mod manifests;
 pub mod orphans;
+
+pub use archive::PlannedArchive;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -22,10 +25,10 @@ use iceberg::spec::SchemaRef;
 
 use crate::error::{Context, Kind, Result};
 use crate::executor::{ExecutorSettings, TableContext};
-use crate::lake::{Ambient, Catalog, LoadOptions, LoadedTable, history, load_state, read_footers};
+use crate::lake::{Ambient, Catalog, LoadOptions, LoadedTable, TableLocations, history, load_state, read_footers};
 use crate::model::{
     Codec, CompactPlan, CompactPolicy, Due, EncodingProfile, ExpirePolicy, Health, ManifestPolicy, TableName,
-    TableState,
+    TableState, TierPlace, tier_locations, told_by_class,
 };
 use crate::telemetry::Progress;
 use crate::{executor, planner};
@@ -132,6 +135,11 @@ impl Maintenance {
         let sizes: HashMap<&str, u64> = state.files.iter().map(|file| (file.path.as_str(), file.size)).collect();
         let files: Vec<(String, u64)> =
             wanted.into_iter().filter_map(|path| sizes.get(path.as_str()).copied().map(|size| (path, size))).collect();
+        // Where tiers share a place, only the class tells what is in a colder one.
+        if told_by_class(&policy.tiers) {
+            let candidates: Vec<String> = files.iter().map(|(path, _)| path.clone()).collect();
+            state.classes = loaded.store.classes_of(&candidates).await?;
+        }
         state.footers = read_footers(&loaded.store, &files, loaded.metadata.current_schema()).await?;
         Ok(())
     }
@@ -169,4 +177,10 @@ impl Maintenance {
 /// What the executor needs to know of a table.
 fn table_context(loaded: &LoadedTable, schema: SchemaRef) -> TableContext {
     TableContext { schema, properties: loaded.metadata.properties().clone(), table: loaded.name.clone() }
+}
+
+/// All places that are the table's own, those in storage tiers included.
+fn own_locations(loaded: &LoadedTable, tiers: &[TierPlace]) -> Result<TableLocations> {
+    let parts = loaded.name.namespace.len() + 1;
+    TableLocations::of(&loaded.metadata, &tier_locations(tiers, loaded.metadata.location(), parts))
 }

@@ -309,7 +309,36 @@ pub struct ArchivePlan {
     pub money: Money,
 }
 
+/// What an archival did to a table, or would do.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct ArchiveReport {
+    /// Files that moved, or got another class.
+    pub moved_files: u64,
+    /// Their bytes before.
+    pub moved_bytes: u64,
+    /// What it costs once, where prices are known.
+    pub cost_once: f64,
+    /// What it saves a month, where prices are known.
+    pub saved_monthly: f64,
+    /// Where the table's data was.
+    pub tiers_before: Vec<TierUse>,
+    /// Where it is now, or would be.
+    pub tiers_after: Vec<TierUse>,
+}
+
 impl ArchivePlan {
+    /// What would be done, as a report.
+    pub fn report(&self) -> ArchiveReport {
+        ArchiveReport {
+            moved_files: self.moved_files(),
+            moved_bytes: self.moved_bytes(),
+            cost_once: self.money.once,
+            saved_monthly: self.money.saved(),
+            tiers_before: self.before.clone(),
+            tiers_after: self.after.clone(),
+        }
+    }
+
     /// Whether there is nothing to do.
     pub fn is_empty(&self) -> bool {
         self.tasks.is_empty()

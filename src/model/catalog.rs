@@ -14,6 +14,26 @@ pub struct CatalogSettings {
     pub warehouse: Option<String>,
     /// Everything else by Iceberg's names.
     pub props: BTreeMap<String, String>,
+    /// Locations whose store has properties of its own, such as the bucket of a colder tier.
+    pub places: Vec<StoragePlace>,
+}
+
+/// A location whose store has properties of its own, over those of the catalog.
+#[derive(Clone, PartialEq, Eq)]
+pub struct StoragePlace {
+    /// Everything below it.
+    pub location: String,
+    /// Properties by Iceberg's names.
+    pub props: BTreeMap<String, String>,
+}
+
+impl fmt::Debug for StoragePlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StoragePlace")
+            .field("location", &self.location)
+            .field("props", &self.props.keys().collect::<Vec<_>>())
+            .finish()
+    }
 }
 
 impl fmt::Debug for CatalogSettings {
@@ -23,6 +43,7 @@ impl fmt::Debug for CatalogSettings {
             .field("name", &self.name)
             .field("uri", &self.public_uri())
             .field("props", &self.props.keys().collect::<Vec<_>>())
+            .field("places", &self.places)
             .finish_non_exhaustive()
     }
 }
@@ -54,6 +75,10 @@ mod tests {
             uri: "postgresql://me:hidden@db:5432/cat?sslpassword=hidden".into(),
             warehouse: None,
             props: [("s3.secret-access-key".to_owned(), "hidden".to_owned())].into(),
+            places: vec![StoragePlace {
+                location: "s3://cold/wh".into(),
+                props: [("s3.secret-access-key".to_owned(), "hidden".to_owned())].into(),
+            }],
         };
         let text = format!("{settings:?}");
         assert!(!text.contains("hidden"), "{text}");

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Removal, TableName};
+use super::{Removal, TableName, TierPlace};
 use crate::error::{Error, Result};
 
 /// A day in milliseconds.
@@ -33,6 +33,9 @@ pub struct ExpirePolicy {
     pub clean_expired_metadata: bool,
     /// So many older metadata files stay in the log (`write.metadata.previous-versions-max`).
     pub previous_versions_max: u64,
+    /// Storage tiers: the table's folders in them are its own, and what expires is removed from there too.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tiers: Vec<TierPlace>,
 }
 
 impl Default for ExpirePolicy {
@@ -47,6 +50,7 @@ impl Default for ExpirePolicy {
             snapshot_ids: Vec::new(),
             clean_expired_metadata: false,
             previous_versions_max: 20,
+            tiers: Vec::new(),
         }
     }
 }

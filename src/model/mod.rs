@@ -31,10 +31,11 @@ mod tier;
 
 pub use age::{human_age, parse_age};
 pub use archive::{
-    ArchivePlan, ArchivePolicy, ArchiveTask, Money, Move, ReclassTask, StayReason, Stays, TierUse, TransferTask,
+    ArchivePlan, ArchivePolicy, ArchiveReport, ArchiveTask, Money, Move, ReclassTask, StayReason, Stays, TierUse,
+    TransferTask,
 };
 pub use bytes::{GIB, KIB, MIB, human_bytes, parse_bytes};
-pub use catalog::CatalogSettings;
+pub use catalog::{CatalogSettings, StoragePlace};
 pub use expire::{ExpirePlan, ExpirePolicy, ExpireReason, ExpiredRef, ExpiredSnapshot, KeepReason, KeptSnapshot};
 pub use filter::{Compare, Filter, Value};
 pub use fleet::{Candidates, Closeness, HOT, RunMemory, TableSummary};
@@ -62,5 +63,5 @@ pub use state::{
 };
 pub use tier::{
     BILLED_GIB, DAYS_A_MONTH, Prices, Recompress, Tier, TierPlace, class_is_offline, class_prices, human_money,
-    same_class, tier_of, told_by_class,
+    same_class, tier_locations, tier_of, told_by_class,
 };

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Operation, Removal, TableName};
+use super::{ArchiveReport, Operation, Removal, TableName};
 use crate::error::{Error, Kind};
 
 /// The version of the JSON document.
@@ -112,6 +112,9 @@ pub struct TableReport {
     /// The same by kind of file, with what could not be removed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub removed: Option<Removal>,
+    /// Data in storage tiers, before and after; of archivals.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub archive: Option<ArchiveReport>,
     /// Wall seconds.
     pub seconds: f64,
     /// The process's peak memory so far, where the system tells it.
@@ -157,6 +160,7 @@ impl TableReport {
             files_removed: None,
             bytes_removed: None,
             removed: None,
+            archive: None,
             seconds: 0.0,
             peak_memory_bytes: None,
             steps: Vec::new(),

@@ -164,6 +164,12 @@ impl TierPlace {
     }
 }
 
+/// Where a table has files beside its own location: one folder a tier that has a place of its own. They belong to the table
+/// as its own location does: expiry and the removal of orphans have to know them.
+pub fn tier_locations(places: &[TierPlace], table_location: &str, name_parts: usize) -> Vec<String> {
+    places.iter().filter_map(|place| place.table_location(table_location, name_parts)).collect()
+}
+
 /// The tier of a file, by the longest root that it lies below and, where several tiers share one, by its class.
 pub fn tier_of(places: &[TierPlace], path: &str, class: Option<&str>) -> usize {
     let path = canonical(path);

@@ -15,6 +15,7 @@ fn conforms(uri: &str, warehouse: &str) {
         uri: uri.to_owned(),
         warehouse: Some(warehouse.to_owned()),
         props: Default::default(),
+        places: Vec::new(),
     };
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let checked = runtime.block_on(async {

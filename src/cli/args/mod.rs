@@ -1,5 +1,6 @@
 //! Raw arguments, as clap reads them. Every flag has an `ICEWRIGHT_…` variable.
 
+mod archive;
 mod compact;
 mod expire;
 mod fixture;
@@ -12,6 +13,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub(super) use archive::{ArchiveArgs, ArchiveOptions, PlanArchiveArgs};
 pub(super) use compact::{CompactArgs, PlanCompactArgs, RewriteOptions};
 pub(super) use expire::{ExpireArgs, ExpireOptions, PlanExpireArgs};
 pub(super) use fixture::{DemoArgs, DoctorArgs, FixtureArgs};
@@ -98,6 +100,8 @@ pub(super) enum Verb {
     RemoveOrphans(RemoveOrphansArgs),
     /// Bring files back that remove-orphans moved into quarantine
     Restore(RestoreArgs),
+    /// Move ageing data to cheaper storage, by partition
+    Archive(ArchiveArgs),
     /// Make a deterministic lake for tests and benchmarks
     Fixture(FixtureArgs),
     /// Check configuration, catalog and storage rights before the first run

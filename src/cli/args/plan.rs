@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::{PlanCompactArgs, PlanExpireArgs, PlanManifestsArgs, PlanOrphansArgs};
+use super::{PlanArchiveArgs, PlanCompactArgs, PlanExpireArgs, PlanManifestsArgs, PlanOrphansArgs};
 
 /// `icewright plan`.
 #[derive(Debug, Args)]
@@ -24,6 +24,8 @@ pub(in crate::cli) enum PlanOperation {
     Expire(Box<PlanExpireArgs>),
     /// Plan a removal of files that nothing refers to
     RemoveOrphans(Box<PlanOrphansArgs>),
+    /// Plan an archival
+    Archive(Box<PlanArchiveArgs>),
 }
 
 /// Where a plan goes, and how much of it is shown.

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use super::archive::tier_places;
 use super::{Given, PolicyLayers, age, layered, number, truth, wrong};
 use crate::error::{Error, Result};
 use crate::model::{ExpirePolicy, closest};
@@ -39,6 +40,7 @@ pub fn expire_policy(layers: &PolicyLayers<'_>) -> Result<ExpirePolicy> {
     if rank("retain-min") > rank("retain-max") {
         policy.retain_max = policy.retain_max.max(policy.retain_min);
     }
+    policy.tiers = tier_places(layers)?;
     policy.validate()?;
     Ok(policy)
 }

@@ -56,7 +56,8 @@ impl<'a> Files<'a> {
         let location = format!("{}/{name}", self.job.task.output.directory);
         self.made += 1;
         self.written.add(&location);
-        let sink = Sink::create(&self.job.store, &location, &self.job.runtime, self.job.progress.clone())?;
+        let class = self.job.task.output.storage_class.as_deref();
+        let sink = Sink::create(&self.job.store, &location, class, &self.job.runtime, self.job.progress.clone())?;
         let root = self.schema.parquet.root_schema_ptr();
         let writer =
             SerializedFileWriter::new(sink, root, self.props.clone()).map_err(|e| write_error(&location, e))?;

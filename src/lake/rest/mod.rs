@@ -69,7 +69,12 @@ impl RestCatalog {
         props.extend(settings.props.clone());
         props.extend(config.overrides);
         client.configure(&props)?;
-        Ok(Self { client, store: Arc::new(Store::new(props)), lent: Mutex::default(), shown })
+        Ok(Self {
+            client,
+            store: Arc::new(Store::new(props).with_places(settings.places.iter().cloned())?),
+            lent: Mutex::default(),
+            shown,
+        })
     }
 
     fn loaded(&self, name: &TableName, answer: LoadTable) -> Result<LoadedTable> {

@@ -65,6 +65,7 @@ fn settings(uri: &str, props: &[(&str, &str)]) -> CatalogSettings {
         uri: uri.to_owned(),
         warehouse: Some("wh".into()),
         props: props.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
+        places: Vec::new(),
     }
 }
 

@@ -17,7 +17,7 @@ impl Store {
     pub async fn copy(&self, from: &str, to: &str, size: u64) -> Result<()> {
         let (source, source_path) = self.resolve(from)?;
         let (target, target_path) = self.resolve(to)?;
-        let same_store = Location::parse(from)?.client_key() == Location::parse(to)?.client_key();
+        let same_store = self.client_key(&Location::parse(from)?) == self.client_key(&Location::parse(to)?);
         let mut copied = false;
         if same_store && size <= MOST_AT_ONCE {
             match source.copy(&source_path, &target_path).await {
@@ -63,7 +63,7 @@ impl Store {
         if self.head(to).await?.is_some() {
             return Ok(false);
         }
-        if Location::parse(from)?.client_key() == Location::parse(to)?.client_key() {
+        if self.client_key(&Location::parse(from)?) == self.client_key(&Location::parse(to)?) {
             let (client, source) = self.resolve(from)?;
             let (_, target) = self.resolve(to)?;
             let options = CopyOptions { mode: CopyMode::Create, ..CopyOptions::default() };

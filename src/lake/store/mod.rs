@@ -1,10 +1,14 @@
 //! One storage stack: every byte that is read, written, listed or deleted goes through here.
 
+mod class;
 mod copy;
 mod links;
 mod location;
 mod open;
 mod removal;
+#[cfg(feature = "s3")]
+mod s3;
+mod transfer;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -19,8 +23,11 @@ use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions};
 
 pub use links::Links;
 pub use location::{Location, Scheme, match_key};
+pub use transfer::Copied;
 
 use crate::error::{Error, Kind, Result};
+use crate::model::StoragePlace;
+use open::Client;
 
 /// Storage properties by Iceberg's own names (`s3.endpoint`, `s3.access-key-id`, …).
 pub type Props = BTreeMap<String, String>;
@@ -43,7 +50,9 @@ type Wrap = Arc<dyn Fn(Arc<dyn ObjectStore>) -> Arc<dyn ObjectStore> + Send + Sy
 /// One client per scheme and authority is opened on first use and kept. `s3`, `s3a` and `s3n` are the same place.
 pub struct Store {
     props: Props,
-    opened: Mutex<HashMap<String, Arc<dyn ObjectStore>>>,
+    /// Canonical prefixes with a final slash, longest first, and what differs below them.
+    places: Vec<(String, Props)>,
+    opened: Mutex<HashMap<String, Client>>,
     wrap: Option<Wrap>,
 }
 
@@ -57,7 +66,19 @@ impl fmt::Debug for Store {
 impl Store {
     /// A store that opens its clients with `props`.
     pub fn new(props: Props) -> Self {
-        Self { props, opened: Mutex::new(HashMap::new()), wrap: None }
+        Self { props, places: Vec::new(), opened: Mutex::new(HashMap::new()), wrap: None }
+    }
+
+    /// Locations below which other properties count, over the store's own.
+    ///
+    /// # Errors
+    /// `InvalidInput` or `Unsupported` for one that is no location.
+    pub fn with_places(mut self, places: impl IntoIterator<Item = StoragePlace>) -> Result<Self> {
+        for place in places {
+            self.places.push((format!("{}/", Location::parse(&place.location)?.canonical()), place.props));
+        }
+        self.places.sort_by_key(|(prefix, _)| std::cmp::Reverse(prefix.len()));
+        Ok(self)
     }
 
     /// Wraps every client, for limits and injected faults. Wrappers sit at this seam only.
@@ -75,7 +96,7 @@ impl Store {
     pub fn with_props(&self, more: impl IntoIterator<Item = (String, String)>) -> Self {
         let mut props = self.props.clone();
         props.extend(more);
-        Self { props, opened: Mutex::new(HashMap::new()), wrap: self.wrap.clone() }
+        Self { props, places: self.places.clone(), opened: Mutex::new(HashMap::new()), wrap: self.wrap.clone() }
     }
 
     /// The client and the path in it for a location.
@@ -85,16 +106,36 @@ impl Store {
     pub fn resolve(&self, location: &str) -> Result<(Arc<dyn ObjectStore>, Path)> {
         let parsed = Location::parse(location)?;
         let path = parsed.object_path()?;
+        Ok((self.client(&parsed)?.files, path))
+    }
+
+    /// The client for a location, opened on first use.
+    fn client(&self, location: &Location) -> Result<Client> {
+        let key = self.client_key(location);
         let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(client) = opened.get(&parsed.client_key()) {
-            return Ok((client.clone(), path));
+        if let Some(client) = opened.get(&key) {
+            return Ok(client.clone());
         }
-        let mut client = open::open(&parsed, &self.props)?;
+        let mut props = self.props.clone();
+        props.extend(self.place(location).map(|place| self.places[place].1.clone()).unwrap_or_default());
+        let mut client = open::open(location, &props)?;
         if let Some(wrap) = &self.wrap {
-            client = wrap(client);
+            client.files = wrap(client.files);
         }
-        opened.insert(parsed.client_key(), client.clone());
-        Ok((client, path))
+        opened.insert(key, client.clone());
+        Ok(client)
+    }
+
+    /// The innermost place with properties of its own that a location lies in.
+    fn place(&self, location: &Location) -> Option<usize> {
+        let canonical = format!("{}/", location.canonical());
+        self.places.iter().position(|(prefix, _)| canonical.starts_with(prefix.as_str()))
+    }
+
+    /// Locations with the same key are reached by one client, with the same rights.
+    fn client_key(&self, location: &Location) -> String {
+        let place = self.place(location).map_or_else(String::new, |place| format!("{place} "));
+        format!("{place}{}", location.client_key())
     }
 
     /// The path on this machine's file system, for local locations when nothing wraps the store.

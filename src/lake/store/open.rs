@@ -13,14 +13,33 @@ use crate::error::{Error, Result};
 /// How long one request may be retried before the run gives up on it.
 const RETRY_FOR: Duration = Duration::from_secs(30);
 
+/// An opened store.
+#[derive(Clone)]
+pub(super) struct Client {
+    pub(super) files: Arc<dyn ObjectStore>,
+    /// What S3 can do beyond that.
+    #[cfg(feature = "s3")]
+    pub(super) s3: Option<Arc<super::s3::Direct>>,
+}
+
+impl Client {
+    fn of(files: Arc<dyn ObjectStore>) -> Self {
+        Self {
+            files,
+            #[cfg(feature = "s3")]
+            s3: None,
+        }
+    }
+}
+
 /// Opens a client for the location's scheme and authority.
-pub(super) fn open(location: &Location, props: &Props) -> Result<Arc<dyn ObjectStore>> {
+pub(super) fn open(location: &Location, props: &Props) -> Result<Client> {
     match location.scheme {
-        Scheme::File => Ok(Arc::new(LocalFileSystem::new())),
-        Scheme::Memory => Ok(Arc::new(InMemory::new())),
+        Scheme::File => Ok(Client::of(Arc::new(LocalFileSystem::new()))),
+        Scheme::Memory => Ok(Client::of(Arc::new(InMemory::new()))),
         Scheme::S3 => s3(location, props),
-        Scheme::Gcs => gcs(location, props),
-        Scheme::Azure => azure(location, props),
+        Scheme::Gcs => gcs(location, props).map(Client::of),
+        Scheme::Azure => azure(location, props).map(Client::of),
     }
 }
 
@@ -42,8 +61,8 @@ fn cannot_open(location: &Location, error: object_store::Error) -> Error {
 }
 
 #[cfg(feature = "s3")]
-fn s3(location: &Location, props: &Props) -> Result<Arc<dyn ObjectStore>> {
-    use object_store::aws::AmazonS3Builder;
+fn s3(location: &Location, props: &Props) -> Result<Client> {
+    use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
 
     let mut builder = AmazonS3Builder::from_env()
         .with_bucket_name(&location.authority)
@@ -74,11 +93,14 @@ fn s3(location: &Location, props: &Props) -> Result<Arc<dyn ObjectStore>> {
     if let Some(token) = props.get("s3.session-token").or_else(|| props.get("client.session-token")) {
         builder = builder.with_token(token);
     }
-    if props.get("s3.anonymous").is_some_and(|text| text == "true") {
+    let anonymous = props.get("s3.anonymous").is_some_and(|text| text == "true");
+    if anonymous {
         builder = builder.with_skip_signature(true);
     }
-    let client = builder.build().map_err(|e| cannot_open(location, e))?;
-    Ok(Arc::new(client))
+    let region = builder.get_config_value(&AmazonS3ConfigKey::Region).unwrap_or_else(|| "us-east-1".to_owned());
+    let client = Arc::new(builder.build().map_err(|e| cannot_open(location, e))?);
+    let direct = (!anonymous).then(|| super::s3::Direct::new(client.clone(), region)).transpose()?;
+    Ok(Client { files: client, s3: direct.map(Arc::new) })
 }
 
 #[cfg(feature = "gcs")]
@@ -124,7 +146,7 @@ fn azure(location: &Location, props: &Props) -> Result<Arc<dyn ObjectStore>> {
 }
 
 #[cfg(not(feature = "s3"))]
-fn s3(location: &Location, _: &Props) -> Result<Arc<dyn ObjectStore>> {
+fn s3(location: &Location, _: &Props) -> Result<Client> {
     Err(not_built(location, "s3"))
 }
 

@@ -23,7 +23,7 @@ impl Store {
         let mut by_store: BTreeMap<String, (_, Vec<(Path, &String)>)> = BTreeMap::new();
         for location in locations {
             let (client, path) = self.resolve(location)?;
-            let key = super::Location::parse(location)?.client_key();
+            let key = self.client_key(&super::Location::parse(location)?);
             by_store.entry(key).or_insert_with(|| (client, Vec::new())).1.push((path, location));
         }
         let mut failed = Vec::new();

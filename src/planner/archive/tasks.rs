@@ -7,13 +7,13 @@ use super::TierRatios;
 use super::cost::{HORIZON_DAYS, Stored, money, pays, stay_days};
 use super::place::Mover;
 use crate::model::{
-    ArchivePolicy, ArchiveTask, Codec, DataFile, FileFormat, Footer, InputFile, JobOrder, Money, Move, OutputSpec,
-    PartitionId, ReclassTask, Recompress, RewriteTask, Route, RouteReason, StayReason, Stays, TableState, TaskReason,
-    TransferTask, told_by_class,
+    ArchivePolicy, ArchiveTask, Codec, DataFile, EncodingProfile, FileFormat, Footer, InputFile, JobOrder, Money, Move,
+    OutputSpec, PartitionId, ReclassTask, Recompress, RewriteTask, RouteReason, StayReason, Stays, TableState,
+    TaskReason, Tier, TransferTask, told_by_class,
 };
 use crate::planner::compact::eligible::size_reason;
 use crate::planner::compact::groups::{kept_sort_order, split};
-use crate::planner::compact::route::{route_at, shrunk};
+use crate::planner::compact::route::{anew, route_at, shrunk};
 use crate::planner::compact::size::estimate;
 use crate::planner::compact::{directory, output_files};
 
@@ -126,6 +126,8 @@ impl<'a> Maker<'a> {
                 Some(RouteReason::CodecDiffers { found })
             }
             (Recompress::Always, _) => Some(RouteReason::AlwaysEncoded),
+            // What the tier's encodings gain is not sampled: they are asked for because they do (measured: a tenth).
+            (Recompress::Auto, _) if self.lacks_encodings(tier, file) => Some(RouteReason::OutsideProfile),
             (Recompress::Auto, Some(found)) => {
                 let ratio = self.ratios.get(&to)?.get(&found).copied()?;
                 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of a hundred")]
@@ -136,6 +138,12 @@ impl<'a> Maker<'a> {
         }
     }
 
+    /// Whether a file is known to have none of the encodings that its tier writes.
+    fn lacks_encodings(&self, tier: &Tier, file: &DataFile) -> bool {
+        let compatible = self.state.footers.get(&file.path).is_some_and(|footer| footer.compatible);
+        tier.policy.encodings == EncodingProfile::Modern && compatible
+    }
+
     /// A rewrite of files into one place; gives the files back when it would gain nothing.
     fn rewrite(&self, to: usize, inputs: Vec<InputFile>) -> Result<ArchiveTask, Vec<InputFile>> {
         let tier = &self.policy.tiers[to];
@@ -143,16 +151,15 @@ impl<'a> Maker<'a> {
         let ratios = self.ratios.get(&to).unwrap_or(&none);
         let file_of = |input: &InputFile| self.by_path.get(input.path.as_str()).map(|mover| self.file(mover));
         let encode = inputs.iter().filter_map(file_of).find_map(|file| self.has_to_be_encoded(to, file));
+        let encode_anew = encode.is_some();
         let (route, route_why, bytes) = match encode {
-            Some(why) => (Route::Encode, why, shrunk(self.state, ratios, &inputs)),
+            Some(why) => (anew(self.state, &inputs), why, shrunk(self.state, ratios, &inputs)),
             None => route_at(self.state, ratios, &tier.policy, &inputs),
         };
         let files = output_files(bytes, &tier.policy);
         let too_large = inputs.iter().any(|input| input.size > tier.policy.max_file_size_bytes);
         let fewer = files < inputs.len() as u64;
-        let must = matches!(route_why, RouteReason::CodecDiffers { .. } | RouteReason::BetterEncoding { .. })
-            || route_why == RouteReason::AlwaysEncoded;
-        if !(fewer || too_large || must) {
+        if !(fewer || too_large || encode_anew) {
             return Err(inputs);
         }
         let Some(partition) = inputs.first().and_then(file_of).map(|file| self.state.partition(file.partition)) else {

@@ -24,12 +24,15 @@ pub(in crate::planner) fn route_at(
     };
     match why {
         None => (Route::Copy, RouteReason::AllFit, read),
-        Some(why) => {
-            let movable = |footer: &&Footer| footer.codecs.iter().all(|share| moves(share.codec));
-            let route = if footers.is_some_and(|all| all.iter().all(movable)) { Route::Merge } else { Route::Encode };
-            (route, why, shrunk(state, ratios, inputs))
-        }
+        Some(why) => (anew(state, inputs), why, shrunk(state, ratios, inputs)),
     }
+}
+
+/// How files are written anew: by moving their pages, where all of them are in codecs that allow it.
+pub(in crate::planner) fn anew(state: &TableState, inputs: &[InputFile]) -> Route {
+    let movable = |footer: &Footer| footer.codecs.iter().all(|share| moves(share.codec));
+    let all = inputs.iter().all(|input| state.footers.get(&input.path).is_some_and(movable));
+    if all { Route::Merge } else { Route::Encode }
 }
 
 /// Whether pages in a codec can be moved without decoding their values.

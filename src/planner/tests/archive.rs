@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 
 use super::support::Table;
 use crate::model::{
-    ArchivePlan, ArchivePolicy, Codec, CompactPolicy, DeleteContent, FieldBounds, GIB, JobOrder, KIB, MIB, Move,
-    PartialProgress, Partition, PartitionId, Recompress, StayReason, Tier, class_prices,
+    ArchivePlan, ArchivePolicy, Codec, CompactPolicy, DeleteContent, EncodingProfile, FieldBounds, GIB, JobOrder, KIB,
+    MIB, Move, PartialProgress, Partition, PartitionId, Recompress, StayReason, Tier, class_prices,
 };
 use crate::planner::archive::{TierRatios, classes_wanted, fields_wanted, footers_wanted, plan};
 
@@ -161,7 +161,7 @@ fn should_compact_on_the_way_and_leave_what_is_there_alone() {
     let plan = planned(&table, &policy(), at(2025, 6, 1));
     insta::assert_snapshot!(picture(&plan), @r"
     ts_year=2021 3 files -> 1 in cold, Copy: codec, schema and row groups fit [s3://cold/wh/db/t/data/ts_year=2021]
-    ts_year=2022 30 files -> 1 in cold, Encode: inputs in snappy [s3://cold/wh/db/t/data/ts_year=2022]
+    ts_year=2022 30 files -> 1 in cold, Merge: inputs in snappy [s3://cold/wh/db/t/data/ts_year=2022]
     ts_year=2023 1 files -> 1 in cold, as it is [s3://cold/wh/db/t/data/ts_year=2023]
     ts_year=2023 1 files -> 1 in cold, as it is [s3://cold/wh/db/t/data/ts_year=2023]
     ts_year=2023 1 files -> 1 in cold, as it is [s3://cold/wh/db/t/data/ts_year=2023]
@@ -351,6 +351,12 @@ fn should_encode_anew_where_a_sample_says_that_it_gains() {
     assert_eq!(rewrites(&gained), 2);
     assert_eq!(gained.tasks[0].output_bytes, 360 * MIB);
     assert_eq!(footers_wanted(&table.state, &policy(), now).unwrap().len(), 2);
+    // A tier with encodings of its own gives them to whatever lacks them.
+    let mut modern = policy();
+    modern.tiers[2].policy.encodings = EncodingProfile::Modern;
+    assert_eq!(rewrites(&planned(&table, &modern, now)), 2);
+    modern.tiers[2].recompress = Recompress::Never;
+    assert_eq!(rewrites(&planned(&table, &modern, now)), 0);
 }
 
 #[test]

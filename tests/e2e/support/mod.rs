@@ -1,5 +1,6 @@
 //! What end-to-end tests share: the binary, Python, servers.
 
+pub(crate) mod gate;
 pub(crate) mod proxy;
 pub(crate) mod servers;
 

@@ -158,7 +158,7 @@ pub(crate) fn get(port: u16, path: &str) -> String {
 }
 
 /// One bare HTTP request.
-fn http(port: u16, request: &str) -> String {
+pub(crate) fn http(port: u16, request: &str) -> String {
     let mut socket = TcpStream::connect(("127.0.0.1", port)).unwrap();
     let head = format!("{request}\r\nHost: 127.0.0.1:{port}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
     socket.write_all(head.as_bytes()).unwrap();
