@@ -1,8 +1,10 @@
 """The names and numbers that are promised, read from what is applied."""
 
+import re
+
 import pytest
 import yaml
-from support import built
+from support import built, tools
 from support.built import config, containers, documents, find, names, template
 
 PRODUCTION = ["prod", "bare-metal", "ten-times", "serve"]
@@ -194,3 +196,16 @@ def test_should_use_one_image_of_icewright():
     for overlay in built.OVERLAYS:
         images = {c["image"] for d in documents(overlay) for c in containers(d) if c["name"] == "icewright"}
         assert len(images) == 1, images
+
+
+def test_should_have_a_readme_that_speaks_of_what_is_there():
+    text = (tools.DEPLOY / "README.md").read_text()
+    kinds = {"cronjob": "CronJob", "statefulset": "StatefulSet", "deploy": "Deployment"}
+    named = set(re.findall(r"\b(cronjob|statefulset|deploy)/([a-z-]+)", text)) - {("deploy", "overlays"), ("deploy", "base")}
+    assert len(named) >= 5
+    for kind, name in named:
+        assert name in names(documents("prod"), kinds[kind]), f"{kind}/{name}"
+    for path in set(re.findall(r"`(?:deploy/)?((?:base|overlays)/[a-z0-9./-]+)`", text)):
+        assert (tools.DEPLOY / path).exists(), path
+    for overlay in built.OVERLAYS:
+        assert f"`overlays/{overlay}`" in text

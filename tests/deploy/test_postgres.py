@@ -1,6 +1,7 @@
 """Replication and failover, with the manifests' own scripts and configuration, on three real servers."""
 
 import os
+import shutil
 import subprocess
 import threading
 import time
@@ -190,6 +191,19 @@ def test_should_leave_a_primary_alone_that_is_well(cluster):
     with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
         with connect(cluster.ports["postgres-read-replicas-0"]) as replica:
             replica.execute("create table x ()")
+
+    # A read replica dies: writes and the other's reads go on. Back with an empty disk, it clones itself anew.
+    replica = cluster.nodes["postgres-read-replicas-1"]
+    replica.kill()
+    with connect(cluster.write_port) as primary, connect(cluster.ports["postgres-read-replicas-0"]) as other:
+        primary.execute("create table while_away as select 1 as id")
+        assert other.execute("select count(*) from while_away").fetchone() == (1,), "applied there before it was answered"
+    shutil.rmtree(replica.folder / "pgdata")
+    replica.start()
+    all_attached(cluster)
+    assert cluster.logs().count("cloning postgres-primary-0") >= 3
+    with connect(replica.port) as reader:
+        assert reader.execute("select count(*) from while_away").fetchone() == (1,)
 
     # Two nights of backups, of which one is kept; then it comes back beside the living database.
     with connect(cluster.write_port) as primary:

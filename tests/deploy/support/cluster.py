@@ -190,7 +190,7 @@ class Cluster:
         self.kubectl.shutdown()
 
     def logs(self):
-        return "\n".join(f"== {p.name}\n{p.read_text()[-3000:]}" for p in sorted(self.folder.glob("*.log")))
+        return "\n".join(f"== {p.name}\n{p.read_text()[-30000:]}" for p in sorted(self.folder.glob("*.log")))
 
     def failover(self, *arguments):
         """Runs failover.sh as a person would, with kubectl on the path."""
