@@ -4,17 +4,13 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use futures::StreamExt;
-use iceberg::spec::{DataContentType, DataFileFormat, Manifest, ManifestFile, ManifestStatus, SchemaRef, Struct};
+use iceberg::spec::{DataContentType, ManifestFile, SchemaRef, Struct};
 
-use super::manifests::{MANIFESTS_AT_ONCE, read_manifest, read_manifest_list};
+use super::entries::{LiveEntries, LiveEntry, read_live};
+use super::manifests::{MANIFESTS_AT_ONCE, read_manifest_list};
 use super::{LoadedTable, manifest_info, partition_path};
-use crate::error::{Context, Error, Result};
-use crate::model::{
-    Codec, DataFile, DeleteContent, DeleteFile, FieldBounds, FileFormat, Partition, PartitionId, TableState,
-};
-
-/// The reserved field id of `file_path` in position delete files (spec, "Reserved Field IDs").
-const DELETE_FILE_PATH_ID: i32 = 2_147_483_546;
+use crate::error::{Context, Result};
+use crate::model::{Codec, DataFile, DeleteContent, DeleteFile, Partition, PartitionId, TableState};
 
 /// What is loaded beside the files themselves.
 #[derive(Debug, Clone, Default)]
@@ -32,17 +28,19 @@ pub struct LoadOptions {
 /// encrypted manifests.
 pub async fn load_state(table: &LoadedTable, options: &LoadOptions) -> Result<TableState> {
     let metadata = &table.metadata;
-    let mut builder = Builder::new(options);
+    let mut builder = Builder::default();
     let mut manifests = Vec::new();
     if let Some(snapshot) = metadata.current_snapshot() {
         let list = read_manifest_list(table, snapshot).await?;
         manifests = list.iter().map(|manifest| manifest_info(table, manifest)).collect();
         let mut reading = futures::stream::iter(if options.manifests_only { Vec::new() } else { list })
-            .map(|file| async move { read_manifest(&table.store, &file).await.map(|manifest| (file, manifest)) })
+            .map(|file| async move {
+                read_live(&table.store, &file, &options.bounds_for).await.map(|manifest| (file, manifest))
+            })
             .buffer_unordered(MANIFESTS_AT_ONCE);
         while let Some(read) = reading.next().await {
             let (file, manifest) = read.while_doing(|| format!("loading table {}", table.name))?;
-            builder.add(table, &file, manifest)?;
+            builder.add(table, &file, manifest);
         }
     }
     let (partitions, files, deletes) = builder.finish();
@@ -85,64 +83,49 @@ fn recorded_ratios(table: &LoadedTable) -> BTreeMap<Codec, f64> {
     ratios
 }
 
-struct Builder<'a> {
-    options: &'a LoadOptions,
+#[derive(Default)]
+struct Builder {
     partitions: Vec<Partition>,
     known: HashMap<(i32, Struct), PartitionId>,
     files: Vec<DataFile>,
     deletes: Vec<DeleteFile>,
 }
 
-impl<'a> Builder<'a> {
-    fn new(options: &'a LoadOptions) -> Self {
-        Self { options, partitions: Vec::new(), known: HashMap::new(), files: Vec::new(), deletes: Vec::new() }
-    }
-
-    fn add(&mut self, table: &LoadedTable, file: &ManifestFile, manifest: Manifest) -> Result<()> {
-        let (entries, metadata) = manifest.into_parts();
+impl Builder {
+    fn add(&mut self, table: &LoadedTable, file: &ManifestFile, manifest: LiveEntries) {
+        let LiveEntries { schema, entries } = manifest;
         for entry in entries {
-            if entry.status == ManifestStatus::Deleted {
-                continue;
-            }
-            let data = entry.data_file();
-            let partition = self.partition(table, file.partition_spec_id, data.partition(), metadata.schema());
-            let sequence_number = entry.sequence_number().unwrap_or(0);
-            let format = match data.file_format() {
-                DataFileFormat::Parquet => FileFormat::Parquet,
-                DataFileFormat::Avro => FileFormat::Avro,
-                DataFileFormat::Orc => FileFormat::Orc,
-                DataFileFormat::Puffin => FileFormat::Puffin,
-            };
-            match data.content_type() {
+            let partition = self.partition(table, file.partition_spec_id, &entry.partition, &schema);
+            let LiveEntry { path, format, records, size, sequence_number, .. } = entry;
+            match entry.content {
                 DataContentType::Data => self.files.push(DataFile {
-                    path: data.file_path().to_owned(),
+                    path,
                     format,
                     partition,
-                    records: data.record_count(),
-                    size: data.file_size_in_bytes(),
+                    records,
+                    size,
                     sequence_number,
-                    snapshot_id: entry.snapshot_id(),
-                    sort_order_id: data.sort_order_id().filter(|id| *id != 0),
-                    encrypted: data.key_metadata().is_some(),
-                    bounds: self.bounds(data)?,
+                    snapshot_id: entry.snapshot_id,
+                    sort_order_id: entry.sort_order_id,
+                    encrypted: entry.encrypted,
+                    bounds: entry.bounds,
                 }),
                 content => self.deletes.push(DeleteFile {
-                    path: data.file_path().to_owned(),
+                    path,
                     content: match content {
                         DataContentType::EqualityDeletes => DeleteContent::Equality,
                         DataContentType::Data | DataContentType::PositionDeletes => DeleteContent::Position,
                     },
                     format,
                     partition,
-                    records: data.record_count(),
-                    size: data.file_size_in_bytes(),
+                    records,
+                    size,
                     sequence_number,
-                    referenced_data_file: data.referenced_data_file().or_else(|| one_path(data)),
-                    equality_ids: data.equality_ids().unwrap_or_default(),
+                    referenced_data_file: entry.referenced_data_file,
+                    equality_ids: entry.equality_ids,
                 }),
             }
         }
-        Ok(())
     }
 
     fn partition(&mut self, table: &LoadedTable, spec_id: i32, values: &Struct, schema: &SchemaRef) -> PartitionId {
@@ -155,28 +138,6 @@ impl<'a> Builder<'a> {
         self.partitions.push(Partition { spec_id, values: values.clone(), path });
         self.known.insert(key, id);
         id
-    }
-
-    fn bounds(&self, data: &iceberg::spec::DataFile) -> Result<BTreeMap<i32, FieldBounds>> {
-        let bytes = |datum: Option<&iceberg::spec::Datum>| {
-            datum
-                .map(|d| d.to_bytes().map(serde_bytes_to_vec))
-                .transpose()
-                .map_err(|e| Error::corrupt(format!("the bounds of {} can't be read", data.file_path())).caused_by(e))
-        };
-        let mut bounds = BTreeMap::new();
-        for id in &self.options.bounds_for {
-            bounds.insert(
-                *id,
-                FieldBounds {
-                    lower: bytes(data.lower_bounds().get(id))?,
-                    upper: bytes(data.upper_bounds().get(id))?,
-                    nulls: data.null_value_counts().get(id).copied(),
-                    values: data.value_counts().get(id).copied(),
-                },
-            );
-        }
-        Ok(bounds)
     }
 
     /// Puts everything into a total order, whatever order the manifests arrived in (I11).
@@ -199,19 +160,4 @@ impl<'a> Builder<'a> {
         self.deletes.sort_by(|a, b| a.path.cmp(&b.path));
         (partitions, self.files, self.deletes)
     }
-}
-
-/// A position delete file whose path bounds are equal speaks of one data file only.
-fn one_path(data: &iceberg::spec::DataFile) -> Option<String> {
-    let lower = data.lower_bounds().get(&DELETE_FILE_PATH_ID)?;
-    let upper = data.upper_bounds().get(&DELETE_FILE_PATH_ID)?;
-    if lower != upper {
-        return None;
-    }
-    let bytes = lower.to_bytes().ok()?;
-    String::from_utf8(serde_bytes_to_vec(bytes)).ok()
-}
-
-fn serde_bytes_to_vec(bytes: impl AsRef<[u8]>) -> Vec<u8> {
-    bytes.as_ref().to_vec()
 }

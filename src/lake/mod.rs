@@ -7,6 +7,7 @@ pub mod ambient;
 mod avro;
 pub mod catalog;
 pub mod conformance;
+mod entries;
 mod file_io;
 pub mod filesystem;
 mod footers;

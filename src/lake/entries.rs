@@ -1,0 +1,468 @@
+//! Entries of a manifest as planning needs them, decoded without building what it does not: a manifest carries maps of
+//! bounds and counts for every column of every file, and a table may have a million files.
+//!
+//! Fields are skipped while they are decoded. What this reader does not know (partitions of decimals, say) goes through
+//! the `iceberg` crate's own ([`from_manifest`]).
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::sync::Arc;
+
+use iceberg::spec::{
+    DataContentType, DataFileFormat, Literal, Manifest, ManifestFile, ManifestMetadata, ManifestStatus, PrimitiveType,
+    SchemaRef, Struct, StructType, Type,
+};
+use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, de};
+use serde_avro_fast::object_container_file_encoding::Reader;
+
+use super::{Store, manifests::read_manifest};
+use crate::error::{Error, Result};
+use crate::model::{FieldBounds, FileFormat};
+
+/// The reserved field id of `file_path` in position delete files (spec, "Reserved Field IDs").
+const DELETE_FILE_PATH_ID: i32 = 2_147_483_546;
+/// Entry status and file content as the spec numbers them.
+const ADDED: i32 = 1;
+const DELETED: i32 = 2;
+
+/// A live file.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct LiveEntry {
+    pub(super) content: DataContentType,
+    pub(super) path: String,
+    pub(super) format: FileFormat,
+    pub(super) partition: Struct,
+    pub(super) records: u64,
+    pub(super) size: u64,
+    pub(super) sequence_number: i64,
+    pub(super) snapshot_id: Option<i64>,
+    pub(super) sort_order_id: Option<i32>,
+    pub(super) encrypted: bool,
+    /// For position deletes: the only data file they speak of.
+    pub(super) referenced_data_file: Option<String>,
+    pub(super) equality_ids: Vec<i32>,
+    pub(super) bounds: BTreeMap<i32, FieldBounds>,
+}
+
+/// The live entries of a manifest, with the schema that it was written in.
+#[derive(Debug, Clone)]
+pub(super) struct LiveEntries {
+    pub(super) schema: SchemaRef,
+    pub(super) entries: Vec<LiveEntry>,
+}
+
+/// Reads the live entries of a manifest, with bounds of some fields.
+///
+/// # Errors
+/// As [`read_manifest`].
+pub(super) async fn read_live(store: &Arc<Store>, manifest: &ManifestFile, bounds_for: &[i32]) -> Result<LiveEntries> {
+    let path = &manifest.manifest_path;
+    if manifest.key_metadata.is_none() {
+        let bytes = store.read(path).await?;
+        let (manifest, bounds_for) = (manifest.clone(), bounds_for.to_vec());
+        // Decoding is work for a core: it must not hold up the requests that are under way.
+        let decoded = tokio::task::spawn_blocking(move || decode(&bytes, &manifest, &bounds_for)).await;
+        if let Ok(Some(entries)) = decoded {
+            return Ok(entries);
+        }
+        tracing::debug!(manifest = path, "a manifest is read the long way");
+    }
+    from_manifest(&read_manifest(store, manifest).await?, bounds_for)
+}
+
+/// The header of the Avro file.
+struct Head(HashMap<String, Vec<u8>>);
+
+impl<'de> Deserialize<'de> for Head {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        let all: HashMap<String, RawBytes> = HashMap::deserialize(deserializer)?;
+        Ok(Self(all.into_iter().map(|(key, value)| (key, value.0)).collect()))
+    }
+}
+
+/// `B` and `C`: maps of bounds and counts, or [`IgnoredAny`] where nobody wants them.
+#[derive(Deserialize)]
+struct Entry<B, C> {
+    status: i32,
+    #[serde(default)]
+    snapshot_id: Option<i64>,
+    #[serde(default)]
+    sequence_number: Option<i64>,
+    data_file: EntryFile<B, C>,
+}
+
+#[derive(Deserialize)]
+struct EntryFile<B, C> {
+    #[serde(default)]
+    content: i32,
+    file_path: String,
+    file_format: String,
+    partition: Partition,
+    record_count: i64,
+    file_size_in_bytes: i64,
+    #[serde(default = "nothing")]
+    value_counts: Option<C>,
+    #[serde(default = "nothing")]
+    null_value_counts: Option<C>,
+    #[serde(default = "nothing")]
+    lower_bounds: Option<B>,
+    #[serde(default = "nothing")]
+    upper_bounds: Option<B>,
+    #[serde(default)]
+    sort_order_id: Option<i32>,
+    #[serde(default)]
+    key_metadata: Option<IgnoredAny>,
+    #[serde(default)]
+    referenced_data_file: Option<String>,
+    #[serde(default)]
+    equality_ids: Option<Vec<i32>>,
+}
+
+fn nothing<T>() -> Option<T> {
+    None
+}
+
+/// An entry of a map whose keys are numbers, as Iceberg writes it in Avro.
+#[derive(Deserialize)]
+struct Pair<T> {
+    key: i32,
+    value: T,
+}
+
+type Bounds = Vec<Pair<RawBytes>>;
+type Counts = Vec<Pair<i64>>;
+
+/// What bounds and counts are asked for.
+trait Statistics: Sized {
+    fn bounds(file: &EntryFile<Self::Bytes, Self::Numbers>, ids: &[i32]) -> BTreeMap<i32, FieldBounds>;
+    fn one_path(file: &EntryFile<Self::Bytes, Self::Numbers>) -> Option<String>;
+    type Bytes: de::DeserializeOwned;
+    type Numbers: de::DeserializeOwned;
+}
+
+struct Wanted;
+struct Unwanted;
+
+impl Statistics for Wanted {
+    type Bytes = Bounds;
+    type Numbers = Counts;
+
+    fn bounds(file: &EntryFile<Bounds, Counts>, ids: &[i32]) -> BTreeMap<i32, FieldBounds> {
+        let of = |id: i32| FieldBounds {
+            lower: find(&file.lower_bounds, id).map(|bytes| bytes.0.clone()),
+            upper: find(&file.upper_bounds, id).map(|bytes| bytes.0.clone()),
+            nulls: find(&file.null_value_counts, id).and_then(|count| u64::try_from(*count).ok()),
+            values: find(&file.value_counts, id).and_then(|count| u64::try_from(*count).ok()),
+        };
+        ids.iter().map(|id| (*id, of(*id))).collect()
+    }
+
+    fn one_path(file: &EntryFile<Bounds, Counts>) -> Option<String> {
+        let lower = find(&file.lower_bounds, DELETE_FILE_PATH_ID)?;
+        let upper = find(&file.upper_bounds, DELETE_FILE_PATH_ID)?;
+        if lower.0 == upper.0 { String::from_utf8(lower.0.clone()).ok() } else { None }
+    }
+}
+
+impl Statistics for Unwanted {
+    type Bytes = IgnoredAny;
+    type Numbers = IgnoredAny;
+
+    fn bounds(_: &EntryFile<IgnoredAny, IgnoredAny>, _: &[i32]) -> BTreeMap<i32, FieldBounds> {
+        BTreeMap::new()
+    }
+
+    fn one_path(_: &EntryFile<IgnoredAny, IgnoredAny>) -> Option<String> {
+        None
+    }
+}
+
+fn find<T>(pairs: &Option<Vec<Pair<T>>>, id: i32) -> Option<&T> {
+    pairs.as_ref()?.iter().find(|pair| pair.key == id).map(|pair| &pair.value)
+}
+
+/// Decodes a manifest; `None` for whatever has to be read the long way, damage included: there it is given its name.
+fn decode(bytes: &[u8], manifest: &ManifestFile, bounds_for: &[i32]) -> Option<LiveEntries> {
+    let (mut reader, head) = Reader::new_and_metadata::<Head>(serde_avro_fast::de::read::SliceRead::new(bytes)).ok()?;
+    let metadata = ManifestMetadata::parse(&head.0).ok()?;
+    let partition_type = metadata.partition_spec().partition_type(metadata.schema()).ok()?;
+    let kinds = simple_kinds(&partition_type)?;
+    let deletes = manifest.content == iceberg::spec::ManifestContentType::Deletes;
+    let entries = if deletes || !bounds_for.is_empty() {
+        live::<Wanted>(&mut reader, manifest, &kinds, bounds_for)
+    } else {
+        live::<Unwanted>(&mut reader, manifest, &kinds, bounds_for)
+    }?;
+    Some(LiveEntries { schema: metadata.schema().clone(), entries })
+}
+
+fn live<S: Statistics>(
+    reader: &mut Reader<serde_avro_fast::de::read::SliceRead<'_>>,
+    manifest: &ManifestFile,
+    kinds: &[PrimitiveType],
+    bounds_for: &[i32],
+) -> Option<Vec<LiveEntry>> {
+    let mut entries = Vec::new();
+    for entry in reader.deserialize::<Entry<S::Bytes, S::Numbers>>() {
+        let entry = entry.ok()?;
+        if entry.status == DELETED {
+            continue;
+        }
+        let mut file = entry.data_file;
+        // Sequence numbers are inherited by what was added (spec, "Sequence Number Inheritance").
+        let inherits = entry.status == ADDED || manifest.sequence_number == 0;
+        let inherited = inherits.then_some(manifest.sequence_number);
+        entries.push(LiveEntry {
+            content: match file.content {
+                0 => DataContentType::Data,
+                1 => DataContentType::PositionDeletes,
+                2 => DataContentType::EqualityDeletes,
+                _ => return None,
+            },
+            format: format_of(file.file_format.parse().ok()?),
+            partition: std::mem::take(&mut file.partition).into_struct(kinds)?,
+            records: u64::try_from(file.record_count).ok()?,
+            size: u64::try_from(file.file_size_in_bytes).ok()?,
+            sequence_number: entry.sequence_number.or(inherited).unwrap_or(0),
+            snapshot_id: entry.snapshot_id.or(Some(manifest.added_snapshot_id)),
+            sort_order_id: file.sort_order_id.filter(|id| *id != 0),
+            encrypted: file.key_metadata.is_some(),
+            bounds: S::bounds(&file, bounds_for),
+            referenced_data_file: if file.content == 0 {
+                None
+            } else {
+                file.referenced_data_file.clone().or_else(|| S::one_path(&file))
+            },
+            equality_ids: file.equality_ids.unwrap_or_default(),
+            path: file.file_path,
+        });
+    }
+    Some(entries)
+}
+
+fn format_of(format: DataFileFormat) -> FileFormat {
+    match format {
+        DataFileFormat::Parquet => FileFormat::Parquet,
+        DataFileFormat::Avro => FileFormat::Avro,
+        DataFileFormat::Orc => FileFormat::Orc,
+        DataFileFormat::Puffin => FileFormat::Puffin,
+    }
+}
+
+/// The types of partition values, if this reader knows them all.
+fn simple_kinds(partition: &StructType) -> Option<Vec<PrimitiveType>> {
+    let known = |kind: &PrimitiveType| {
+        matches!(
+            kind,
+            PrimitiveType::Boolean
+                | PrimitiveType::Int
+                | PrimitiveType::Long
+                | PrimitiveType::Date
+                | PrimitiveType::Timestamp
+                | PrimitiveType::Timestamptz
+                | PrimitiveType::String
+        )
+    };
+    let kind = |kind: &Type| match kind {
+        Type::Primitive(kind) if known(kind) => Some(kind.clone()),
+        _ => None,
+    };
+    partition.fields().iter().map(|field| kind(&field.field_type)).collect()
+}
+
+/// Partition values in the order of the manifest's spec.
+#[derive(Default)]
+struct Partition(Vec<Raw>);
+
+enum Raw {
+    Null,
+    Bool(bool),
+    Number(i64),
+    Text(String),
+    Other,
+}
+
+impl Partition {
+    fn into_struct(self, kinds: &[PrimitiveType]) -> Option<Struct> {
+        if self.0.len() != kinds.len() {
+            return None;
+        }
+        let values = self.0.into_iter().zip(kinds).map(|(raw, kind)| {
+            Some(Some(match (raw, kind) {
+                (Raw::Null, _) => return Some(None),
+                (Raw::Bool(value), PrimitiveType::Boolean) => Literal::bool(value),
+                (Raw::Number(value), PrimitiveType::Int | PrimitiveType::Date) => {
+                    Literal::int(i32::try_from(value).ok()?)
+                }
+                (Raw::Number(value), PrimitiveType::Long | PrimitiveType::Timestamp | PrimitiveType::Timestamptz) => {
+                    Literal::long(value)
+                }
+                (Raw::Text(value), PrimitiveType::String) => Literal::string(value),
+                _ => return None,
+            }))
+        });
+        values.collect::<Option<Vec<Option<Literal>>>>().map(Struct::from_iter)
+    }
+}
+
+impl<'de> Deserialize<'de> for Partition {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        struct Fields;
+        impl<'de> Visitor<'de> for Fields {
+            type Value = Partition;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a partition")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> std::result::Result<Partition, A::Error> {
+                let mut values = Vec::new();
+                while map.next_key::<IgnoredAny>()?.is_some() {
+                    values.push(map.next_value()?);
+                }
+                Ok(Partition(values))
+            }
+        }
+        deserializer.deserialize_map(Fields)
+    }
+}
+
+impl<'de> Deserialize<'de> for Raw {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        struct Value;
+        impl<'de> Visitor<'de> for Value {
+            type Value = Raw;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a partition value")
+            }
+
+            fn visit_unit<E>(self) -> std::result::Result<Raw, E> {
+                Ok(Raw::Null)
+            }
+
+            fn visit_none<E>(self) -> std::result::Result<Raw, E> {
+                Ok(Raw::Null)
+            }
+
+            fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> std::result::Result<Raw, D::Error> {
+                Raw::deserialize(deserializer)
+            }
+
+            fn visit_bool<E>(self, value: bool) -> std::result::Result<Raw, E> {
+                Ok(Raw::Bool(value))
+            }
+
+            fn visit_i32<E>(self, value: i32) -> std::result::Result<Raw, E> {
+                Ok(Raw::Number(value.into()))
+            }
+
+            fn visit_i64<E>(self, value: i64) -> std::result::Result<Raw, E> {
+                Ok(Raw::Number(value))
+            }
+
+            fn visit_str<E>(self, value: &str) -> std::result::Result<Raw, E> {
+                Ok(Raw::Text(value.to_owned()))
+            }
+
+            fn visit_bytes<E>(self, _: &[u8]) -> std::result::Result<Raw, E> {
+                Ok(Raw::Other)
+            }
+
+            fn visit_f32<E>(self, _: f32) -> std::result::Result<Raw, E> {
+                Ok(Raw::Other)
+            }
+
+            fn visit_f64<E>(self, _: f64) -> std::result::Result<Raw, E> {
+                Ok(Raw::Other)
+            }
+        }
+        deserializer.deserialize_any(Value)
+    }
+}
+
+/// Avro bytes.
+struct RawBytes(Vec<u8>);
+
+impl<'de> Deserialize<'de> for RawBytes {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        struct Bytes;
+        impl Visitor<'_> for Bytes {
+            type Value = RawBytes;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("bytes")
+            }
+
+            fn visit_bytes<E>(self, bytes: &[u8]) -> std::result::Result<RawBytes, E> {
+                Ok(RawBytes(bytes.to_vec()))
+            }
+
+            fn visit_byte_buf<E>(self, bytes: Vec<u8>) -> std::result::Result<RawBytes, E> {
+                Ok(RawBytes(bytes))
+            }
+        }
+        deserializer.deserialize_byte_buf(Bytes)
+    }
+}
+
+/// The same from the `iceberg` crate's manifest.
+fn from_manifest(manifest: &Manifest, bounds_for: &[i32]) -> Result<LiveEntries> {
+    let live = manifest.entries().iter().filter(|entry| entry.status != ManifestStatus::Deleted);
+    let entries = live.map(|entry| {
+        let data = entry.data_file();
+        let content = data.content_type();
+        Ok(LiveEntry {
+            content,
+            path: data.file_path().to_owned(),
+            format: format_of(data.file_format()),
+            partition: data.partition().clone(),
+            records: data.record_count(),
+            size: data.file_size_in_bytes(),
+            sequence_number: entry.sequence_number().unwrap_or(0),
+            snapshot_id: entry.snapshot_id(),
+            sort_order_id: data.sort_order_id().filter(|id| *id != 0),
+            encrypted: data.key_metadata().is_some(),
+            referenced_data_file: match content {
+                DataContentType::Data => None,
+                _ => data.referenced_data_file().or_else(|| one_path(data)),
+            },
+            equality_ids: data.equality_ids().unwrap_or_default(),
+            bounds: bounds(data, bounds_for)?,
+        })
+    });
+    Ok(LiveEntries { schema: manifest.metadata().schema().clone(), entries: entries.collect::<Result<_>>()? })
+}
+
+fn bounds(data: &iceberg::spec::DataFile, ids: &[i32]) -> Result<BTreeMap<i32, FieldBounds>> {
+    let bytes = |datum: Option<&iceberg::spec::Datum>| {
+        datum
+            .map(|d| d.to_bytes().map(|bytes| bytes.as_ref().to_vec()))
+            .transpose()
+            .map_err(|e| Error::corrupt(format!("the bounds of {} can't be read", data.file_path())).caused_by(e))
+    };
+    let of = |id: &i32| {
+        let found = FieldBounds {
+            lower: bytes(data.lower_bounds().get(id))?,
+            upper: bytes(data.upper_bounds().get(id))?,
+            nulls: data.null_value_counts().get(id).copied(),
+            values: data.value_counts().get(id).copied(),
+        };
+        Ok((*id, found))
+    };
+    ids.iter().map(of).collect()
+}
+
+/// A position delete file whose path bounds are equal speaks of one data file only.
+fn one_path(data: &iceberg::spec::DataFile) -> Option<String> {
+    let lower = data.lower_bounds().get(&DELETE_FILE_PATH_ID)?;
+    let upper = data.upper_bounds().get(&DELETE_FILE_PATH_ID)?;
+    if lower != upper {
+        return None;
+    }
+    String::from_utf8(lower.to_bytes().ok()?.as_ref().to_vec()).ok()
+}
+
+#[cfg(test)]
+mod tests;
