@@ -8,6 +8,7 @@ mod budget;
 mod columns;
 mod content;
 mod cut;
+mod lanes;
 mod parquet;
 mod sample;
 mod sink;
@@ -31,6 +32,7 @@ use crate::lake::{Ambient, Store};
 use crate::model::{CompactPolicy, NewFile, Outcome, RewriteTask, Route, TableName, Verify};
 use crate::telemetry::Progress;
 use budget::Budget;
+use lanes::{Held, Lanes};
 use source::Source;
 
 /// What the executor may use.
@@ -58,6 +60,7 @@ pub struct TableContext {
 pub struct Executor {
     settings: ExecutorSettings,
     budget: Budget,
+    lanes: Lanes,
     store: Arc<Store>,
     ambient: Arc<Ambient>,
     progress: Arc<Progress>,
@@ -73,6 +76,7 @@ pub(crate) struct Job {
     pub(crate) ambient: Arc<Ambient>,
     pub(crate) progress: Arc<Progress>,
     pub(crate) workers: usize,
+    pub(crate) lanes: Held,
     /// The most compressed bytes that a row group may hold in memory.
     pub(crate) row_group_bytes: u64,
     pub(crate) runtime: Handle,
@@ -82,7 +86,8 @@ impl Executor {
     /// An executor over one store.
     pub fn new(settings: ExecutorSettings, store: Arc<Store>, ambient: Arc<Ambient>, progress: Arc<Progress>) -> Self {
         let budget = Budget::new(settings.memory);
-        Self { settings, budget, store, ambient, progress }
+        let lanes = Lanes::new(settings.workers);
+        Self { settings, budget, lanes, store, ambient, progress }
     }
 
     /// Rewrites one group of files. Waits until its memory is free; leaves nothing behind when it fails.
@@ -94,7 +99,9 @@ impl Executor {
     pub async fn rewrite(&self, task: &RewriteTask, table: &TableContext, policy: &CompactPolicy) -> Result<Outcome> {
         let start = Instant::now();
         let what = || format!("rewriting group {} ({}) of {}", task.id, shown(&task.partition), table.table);
-        let share = self.budget.acquire(policy, self.settings.workers, row_group_bytes(task, policy)).await?;
+        let lanes = self.lanes.acquire(task).await?;
+        let workers = lanes.workers.min(self.settings.workers).max(1);
+        let share = self.budget.acquire(policy, workers, row_group_bytes(task, policy)).await?;
         let sources = source::open_all(&self.store, &task.inputs).await.while_doing(what)?;
         let job = Job {
             task: task.clone(),
@@ -105,6 +112,7 @@ impl Executor {
             ambient: self.ambient.clone(),
             progress: self.progress.clone(),
             workers: share.workers,
+            lanes,
             row_group_bytes: share.row_group_bytes,
             runtime: Handle::current(),
         };

@@ -57,6 +57,7 @@ pub(crate) fn copy(job: &Job, written: &Written) -> Result<Vec<Output>> {
             job.progress.read(bytes);
         }
     }
+    job.lanes.leave();
     if let Some(file) = at_hand {
         outputs.push(files.close(file)?);
     }

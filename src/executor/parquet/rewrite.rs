@@ -221,6 +221,7 @@ impl<'a> Conductor<'a> {
             }
             self.work.job.progress.read(group.batch.bytes);
         }
+        self.work.job.lanes.leave();
         if let Some(file) = at_hand {
             outputs.push(files.close(file)?);
         }

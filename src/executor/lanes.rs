@@ -1,0 +1,96 @@
+//! Processors, shared between tasks: a large task has all of them to itself, small ones run side by side.
+//!
+//! One large task keeps every processor busy, so a second one at the same time would only hold memory. A task leaves its
+//! lanes when its last row group is made: the next one begins while this one's file is completed and made durable.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::error::{Error, Result};
+use crate::model::{MIB, RewriteTask, Route};
+
+/// Inputs of so many bytes are worth all processors.
+const LARGE: u64 = 64 * MIB;
+
+/// The processors of one executor.
+#[derive(Debug)]
+pub(super) struct Lanes {
+    all: Arc<Semaphore>,
+    workers: usize,
+}
+
+/// The lanes that a task holds.
+#[derive(Debug)]
+pub(crate) struct Held {
+    permit: Mutex<Option<OwnedSemaphorePermit>>,
+    /// How many they are.
+    pub(crate) workers: usize,
+}
+
+impl Lanes {
+    pub(super) fn new(workers: usize) -> Self {
+        let workers = workers.max(1);
+        Self { all: Arc::new(Semaphore::new(workers)), workers }
+    }
+
+    /// Waits for the lanes of a task. They are taken before memory is, and given back while it is still held, so nobody
+    /// who holds memory ever waits for lanes.
+    pub(super) async fn acquire(&self, task: &RewriteTask) -> Result<Held> {
+        let bytes: u64 = task.inputs.iter().map(|input| input.size).sum();
+        let workers = if bytes >= LARGE && task.route != Route::Copy { self.workers } else { 1 };
+        let wanted = u32::try_from(workers).unwrap_or(u32::MAX);
+        let permit = Arc::clone(&self.all).acquire_many_owned(wanted).await;
+        let permit = permit.map_err(|e| Error::internal("the processors were closed").caused_by(e))?;
+        Ok(Held { permit: Mutex::new(Some(permit)), workers })
+    }
+}
+
+impl Held {
+    /// Lets the next task begin.
+    pub(crate) fn leave(&self) {
+        drop(self.permit.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::model::{Estimate, InputFile, OutputSpec, PickReason, RouteReason, TaskReason};
+
+    fn task(bytes: u64, route: Route) -> RewriteTask {
+        let input =
+            InputFile { path: "a".into(), size: bytes, records: 1, sequence_number: 1, picked: PickReason::TooSmall };
+        RewriteTask {
+            id: 0,
+            spec_id: 0,
+            partition: String::new(),
+            why: TaskReason::EnoughFiles { files: 1 },
+            route,
+            route_why: RouteReason::AllFit,
+            inputs: vec![input],
+            sort_order_id: None,
+            output: OutputSpec { directory: "out".into(), files: 1, bytes, cut_bytes: bytes, storage_class: None },
+            estimate: Estimate { bytes_read: bytes, bytes_written: bytes, seconds: 0.0, memory: 0 },
+        }
+    }
+
+    #[tokio::test]
+    async fn should_run_small_tasks_side_by_side_and_large_ones_alone() {
+        let lanes = Lanes::new(2);
+        let waits = async |task: RewriteTask| {
+            tokio::time::timeout(Duration::from_millis(20), lanes.acquire(&task)).await.is_err()
+        };
+        let first = lanes.acquire(&task(MIB, Route::Merge)).await.unwrap();
+        let second = lanes.acquire(&task(100 * MIB, Route::Copy)).await.unwrap();
+        assert_eq!((first.workers, second.workers), (1, 1));
+        assert!(waits(task(MIB, Route::Merge)).await);
+        first.leave();
+        assert!(!waits(task(MIB, Route::Merge)).await);
+        assert!(waits(task(LARGE, Route::Merge)).await, "a large one needs both");
+        drop(second);
+        assert_eq!(lanes.acquire(&task(LARGE, Route::Merge)).await.unwrap().workers, 2);
+    }
+}
