@@ -65,7 +65,7 @@
 //! - **I11** Same input, same plan, byte for byte. Every order ends in a total order (the file path).
 //! - **I12** Another engine's metadata survives: unknown fields and properties, refs and their retention, statistics.
 //! - **I13** What icewright writes, the table's readers can read: v1 data pages, PLAIN and dictionary encodings, booleans
-//!   PLAIN, standard field ids and logical types.
+//!   PLAIN, standard field ids and logical types. Delta and byte-stream-split encodings only where `modern` was asked for.
 //!
 //! # How to add an operation
 //!

@@ -1,0 +1,85 @@
+"""What benches/peers needs of Python: the lake, and two engines that read it and write it again.
+
+    peers.py lake DIR FILES ROWS      a PyIceberg table db.t (SQLite catalog) of many small Snappy files
+    peers.py polars | duckdb SRC OUT  every partition folder of SRC becomes one file of OUT
+"""
+
+import glob
+import os
+import sys
+
+
+def lake(root, files, rows):
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+    from pyiceberg.catalog.sql import SqlCatalog
+    from pyiceberg.io.pyarrow import schema_to_pyarrow
+    from pyiceberg.partitioning import PartitionField, PartitionSpec
+    from pyiceberg.schema import Schema
+    from pyiceberg.transforms import YearTransform
+    from pyiceberg.types import DoubleType, IntegerType, LongType, NestedField, StringType, TimestamptzType
+
+    schema = Schema(
+        NestedField(1, "ts", TimestamptzType(), required=True),
+        NestedField(2, "meter_id", LongType(), required=True),
+        NestedField(3, "price", DoubleType()),
+        NestedField(4, "volume", DoubleType()),
+        NestedField(5, "hub", StringType()),
+        NestedField(6, "trade_id", StringType()),
+        NestedField(7, "qty", IntegerType()),
+    )
+    os.makedirs(root)
+    catalog = SqlCatalog("local", uri=f"sqlite:///{root}/catalog.db", warehouse=f"file://{root}")
+    catalog.create_namespace("db")
+    spec = PartitionSpec(PartitionField(1, 1000, YearTransform(), "ts_year"))
+    table = catalog.create_table("db.t", schema, partition_spec=spec, properties={"format-version": "2"})
+    rng, years, paths = np.random.default_rng(1), [2023, 2024, 2025], []
+    hubs = np.array([f"HUB_{k:04d}" for k in range(500)])
+    span = 360 * 86400 * 1_000_000 // (files // len(years) + 1)
+    for i in range(files):
+        year = years[i % len(years)]
+        start = int(np.datetime64(f"{year}-01-01", "us").astype(np.int64)) + (i // len(years)) * span
+        columns = [
+            pa.array(start + np.sort(rng.integers(0, span, rows)), pa.timestamp("us", "UTC")),
+            pa.array(rng.integers(0, 5000, rows)),
+            pa.array(np.round(rng.normal(45, 12, rows), 2)),
+            pa.array(rng.random(rows) * 1000),
+            pa.array(hubs[rng.zipf(1.3, rows) % 500]),
+            pa.array(np.char.add("T", rng.integers(0, 2**40, rows).astype(str))),
+            pa.array(rng.integers(0, 100, rows).astype(np.int32)),
+        ]
+        path = f"{root}/db/t/data/ts_year={year}/f{i:05d}.parquet"
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        arrow = schema_to_pyarrow(schema, include_field_ids=True)
+        pq.write_table(pa.table(columns, schema=arrow), path, compression="snappy")
+        paths.append(f"file://{path}")
+    table.add_files(paths)
+
+
+def by_polars(src, out):
+    import polars as pl
+
+    for folder in sorted(glob.glob(f"{src}/*")):
+        rows = pl.scan_parquet(f"{folder}/*.parquet", hive_partitioning=False)
+        rows.sink_parquet(f"{out}/{os.path.basename(folder)}.parquet", compression="zstd", compression_level=3)
+
+
+def by_duckdb(src, out):
+    import duckdb
+
+    db = duckdb.connect()
+    db.execute(f"SET threads={os.cpu_count()}; SET preserve_insertion_order=false")
+    for folder in sorted(glob.glob(f"{src}/*")):
+        db.execute(
+            f"COPY (SELECT * FROM read_parquet('{folder}/*.parquet')) TO '{out}/{os.path.basename(folder)}.parquet' "
+            "(FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 3, ROW_GROUP_SIZE 1000000)"
+        )
+
+
+if __name__ == "__main__":
+    verb, *rest = sys.argv[1:]
+    if verb == "lake":
+        lake(rest[0], int(rest[1]), int(rest[2]))
+    else:
+        {"polars": by_polars, "duckdb": by_duckdb}[verb](*rest)
