@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use serde::Serialize;
 
-use super::args::{ArchiveOptions, ExpireOptions, InspectArgs};
+use super::args::{ArchiveOptions, ExpireOptions, InspectArgs, from_environment};
 use super::session::Session;
 use super::{output, render, tiers};
 use crate::error::Result;
@@ -31,7 +31,7 @@ struct Entry {
 /// Shows the health of tables; one that can't be read does not hide the others.
 pub(super) async fn run(session: &Session, args: &InspectArgs) -> Result<u8> {
     let (mut entries, mut worst) = (Vec::new(), 0);
-    let expiry = ExpireOptions::from_environment();
+    let expiry: ExpireOptions = from_environment();
     let expire_policy_for =
         |table: &TableName, properties: &HashMap<String, String>| session.expire_policy(&expiry, table, properties);
     let limits = args.manifests.options();

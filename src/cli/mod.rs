@@ -12,6 +12,7 @@ mod expire;
 mod fixture;
 mod inspect;
 mod logs;
+mod maintain;
 mod manifests;
 mod orphans;
 mod output;
@@ -61,6 +62,7 @@ async fn dispatch(cli: Cli) -> Result<u8> {
         Verb::RemoveOrphans(args) => orphans::run(&Session::open(&global).await?, &args).await,
         Verb::Restore(args) => restore::run(&global, &args).await,
         Verb::Archive(args) => archive::run(&Session::open(&global).await?, &args).await,
+        Verb::Maintain(args) => maintain::run(&Session::open(&global).await?, &args).await,
         Verb::Fixture(args) => fixture::run(&global, &args).await,
         Verb::Doctor(args) => doctor::run(&global, &args).await,
     }

@@ -1,7 +1,7 @@
 //! Plans, reports and histograms as text for people.
 
 use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
-use comfy_table::{CellAlignment, Table};
+use comfy_table::{CellAlignment, Table, TableComponent};
 
 use crate::model::{CompactPlan, Plan, RewriteTask, Route, SizeClass, SkipReason, Status, TableReport, human_bytes};
 
@@ -15,6 +15,8 @@ pub(super) fn table(header: &[&str], rows: Vec<Vec<String>>) -> String {
     for row in rows {
         table.add_row(row);
     }
+    table.remove_style(TableComponent::HorizontalLines);
+    table.remove_style(TableComponent::MiddleIntersections);
     for (column, name) in table.column_iter_mut().zip(header) {
         if name.starts_with('>') {
             column.set_cell_alignment(CellAlignment::Right);
@@ -54,14 +56,15 @@ pub(super) fn reports(tables: &[TableReport]) -> String {
 }
 
 /// A figure before and after, once where nothing changed.
-fn change(before: Option<u64>, after: Option<u64>, words: fn(u64) -> String) -> Option<String> {
+pub(super) fn change(before: Option<u64>, after: Option<u64>, words: fn(u64) -> String) -> Option<String> {
     Some(match (before?, after) {
         (before, Some(after)) if before != after => format!("{} → {}", words(before), words(after)),
         (before, _) => words(before),
     })
 }
 
-fn status(status: Status) -> &'static str {
+/// How a run ended, in words.
+pub(super) fn status(status: Status) -> &'static str {
     match status {
         Status::Committed => "committed",
         Status::NothingToDo => "nothing to do",

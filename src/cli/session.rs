@@ -105,8 +105,18 @@ impl Session {
         properties: &HashMap<String, String>,
     ) -> Result<ExpirePolicy> {
         let options = options.given().into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        self.expire_policy_by(&options, table, properties)
+    }
+
+    /// The same, from options by name.
+    pub(super) fn expire_policy_by(
+        &self,
+        options: &BTreeMap<String, String>,
+        table: &TableName,
+        properties: &HashMap<String, String>,
+    ) -> Result<ExpirePolicy> {
         let settings = &self.settings;
-        config::expire_policy(&PolicyLayers { options: &options, filter: None, settings, table, properties })
+        config::expire_policy(&PolicyLayers { options, filter: None, settings, table, properties })
     }
 
     /// Where a table's data belongs, by the same layers.

@@ -51,6 +51,11 @@ impl Ambient {
         }
     }
 
+    /// Whether the time is a story's, and has nothing to do with that of a store.
+    pub fn is_manual(&self) -> bool {
+        matches!(self.clock, Clock::Manual(_))
+    }
+
     /// Moves a manual clock forward; a system clock is not impressed.
     pub fn advance(&self, by: Duration) {
         if let Clock::Manual(now) = &self.clock {

@@ -13,6 +13,7 @@ mod compact;
 pub mod doctor;
 mod execute;
 mod expire;
+pub mod maintain;
 mod manifests;
 pub mod orphans;
 

@@ -11,6 +11,7 @@ mod catalogs;
 mod crash;
 mod deploy;
 mod expire;
+mod maintain;
 mod manifests;
 mod metrics;
 mod orphans;

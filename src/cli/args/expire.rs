@@ -1,6 +1,6 @@
 //! Arguments of `icewright expire`.
 
-use clap::{Args, Parser};
+use clap::Args;
 
 use super::{PlanOutput, Tables};
 
@@ -41,16 +41,6 @@ pub(in crate::cli) struct ExpireOptions {
 }
 
 impl ExpireOptions {
-    /// What the environment says alone, for verbs that have no such flags.
-    pub(in crate::cli) fn from_environment() -> Self {
-        #[derive(Parser)]
-        struct Environment {
-            #[command(flatten)]
-            options: ExpireOptions,
-        }
-        Environment::try_parse_from(["icewright"]).map_or_else(|_| Self::default(), |parsed| parsed.options)
-    }
-
     /// The options that were given, by name.
     pub(in crate::cli) fn given(&self) -> Vec<(&'static str, String)> {
         let ids = (!self.snapshot_id.is_empty()).then(|| self.snapshot_id.join(","));

@@ -5,6 +5,7 @@ mod compact;
 mod expire;
 mod fixture;
 mod inspect;
+mod maintain;
 mod manifests;
 mod orphans;
 mod plan;
@@ -18,6 +19,7 @@ pub(super) use compact::{CompactArgs, PlanCompactArgs, RewriteOptions};
 pub(super) use expire::{ExpireArgs, ExpireOptions, PlanExpireArgs};
 pub(super) use fixture::{DemoArgs, DoctorArgs, FixtureArgs};
 pub(super) use inspect::InspectArgs;
+pub(super) use maintain::{MaintainArgs, Step, StepOptions};
 pub(super) use manifests::{ManifestLimits, ManifestOptions, PlanManifestsArgs, RewriteManifestsArgs};
 pub(super) use orphans::{OrphanOptions, PlanOrphansArgs, RemoveOrphansArgs, RestoreArgs};
 pub(super) use plan::{ApplyArgs, PlanArgs, PlanOperation, PlanOutput};
@@ -70,6 +72,16 @@ pub(super) struct Global {
     pub(super) workers: Option<usize>,
 }
 
+/// What the environment says alone, for options that a verb has no flags for.
+pub(super) fn from_environment<T: Args + Default>() -> T {
+    #[derive(Parser)]
+    struct Environment<T: Args> {
+        #[command(flatten)]
+        options: T,
+    }
+    Environment::<T>::try_parse_from(["icewright"]).map_or_else(|_| T::default(), |parsed| parsed.options)
+}
+
 /// Format of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum LogFormat {
@@ -102,6 +114,8 @@ pub(super) enum Verb {
     Restore(RestoreArgs),
     /// Move ageing data to cheaper storage, by partition
     Archive(ArchiveArgs),
+    /// Do all that is due for tables, in the right order: merge files and manifests, let old snapshots go, remove orphans
+    Maintain(MaintainArgs),
     /// Make a deterministic lake for tests and benchmarks
     Fixture(FixtureArgs),
     /// Check configuration, catalog and storage rights before the first run

@@ -11,7 +11,7 @@ use super::{PlanOutput, Tables};
 pub(in crate::cli) struct OrphanOptions {
     /// Younger files are left alone; at least 1d without --i-know [default: 3d]
     #[arg(long, env = "ICEWRIGHT_ORPHANS_OLDER_THAN", value_name = "AGE")]
-    older_than: Option<String>,
+    pub(in crate::cli) older_than: Option<String>,
     /// Allow an age below a day, a large share of orphans, metadata of other tables, and neighbours that can't be loaded
     #[arg(long, env = "ICEWRIGHT_I_KNOW")]
     i_know: bool,

@@ -140,6 +140,41 @@ impl Lake {
         }
     }
 
+    /// PostgreSQL as the catalog, local files.
+    pub(crate) fn postgresql(port: u16) -> Self {
+        let mut lake = Self::sqlite();
+        let uri = format!("postgresql://postgres@127.0.0.1:{port}/postgres?sslmode=disable");
+        lake.catalog = vec!["--catalog".into(), uri];
+        lake.props[1] = format!("uri=postgresql+psycopg2://postgres@127.0.0.1:{port}/postgres");
+        lake
+    }
+
+    /// SQLite as the catalog, files on S3.
+    pub(crate) fn s3(port: u16) -> Self {
+        let mut lake = Self::sqlite();
+        let storage = [
+            format!("s3.endpoint=http://127.0.0.1:{port}"),
+            "s3.access-key-id=key".to_owned(),
+            "s3.secret-access-key=secret".to_owned(),
+            "s3.region=us-east-1".to_owned(),
+        ];
+        lake.props[2] = "warehouse=s3://lake/warehouse".into();
+        lake.props.extend(storage.iter().cloned());
+        for prop in storage {
+            lake.catalog.extend(["--prop".to_owned(), prop]);
+        }
+        lake
+    }
+
+    /// A REST catalog.
+    pub(crate) fn rest(port: u16) -> Self {
+        let mut lake = Self::sqlite();
+        let uri = format!("http://127.0.0.1:{port}");
+        lake.catalog = vec!["--catalog".into(), uri.clone()];
+        lake.props = vec!["type=rest".into(), format!("uri={uri}")];
+        lake
+    }
+
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }

@@ -1,40 +1,56 @@
 //! `icewright demo`: a small lake gets healthier, in front of one's eyes.
+//!
+//! The demo has a clock of its own, some weeks back: writers add files, one of them crashes now and then; on Thursdays
+//! `icewright expire` runs and on Sundays `icewright maintain`, as their CronJobs would.
+
+mod disk;
+mod weeks;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::args::{DemoArgs, ExpireOptions, Global, ManifestOptions, RewriteOptions};
-use super::bars::Bars;
 use super::ending::{Aftermath, finish};
 use super::session::{Session, resources};
 use super::{fixture, inspect, output, render};
 use crate::config::Settings;
 use crate::error::{Error, Result};
-use crate::fixture::demo_tables;
+use crate::fixture::{TableSpec, demo_tables};
 use crate::lake::{Ambient, connect_or_create};
 use crate::maintenance::Maintenance;
-use crate::model::{SizeClass, TableName, human_bytes};
+use crate::model::{SizeClass, TableName, TableReport, human_bytes};
 use crate::telemetry::Progress;
 
-/// Makes a lake, shows its health, compacts it, shows before and after.
+/// How long the story is.
+const WEEKS: u32 = 3;
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// Makes a lake, shows its health, and maintains it for some weeks.
 pub(super) async fn run(global: &Global, args: &DemoArgs) -> Result<u8> {
-    let ambient = Arc::new(Ambient::system());
+    let system = Ambient::system();
     let dir = match &args.dir {
         Some(dir) => dir.clone(),
-        None => fresh_folder(&ambient),
+        None => fresh_folder(&system),
     };
     if dir.join("catalog.db").exists() {
         return Err(Error::invalid(format!("{} holds a lake already", dir.display()))
             .hint("name another folder with --dir, or remove this one"));
     }
     let settings = fixture::new_lake(&dir)?;
+    // The lake's own month, and the weeks of the story after it.
+    let ambient = Arc::new(fixture::past(DAY * (34 + 7 * WEEKS)));
     let catalog = connect_or_create(&settings, ambient.clone()).await?;
     let start = Instant::now();
     output::talk(&format!("1. A lake in {} …", dir.display()));
-    let made = fixture::make(&catalog, &ambient, &demo_tables()?).await?;
+    let specs: Vec<TableSpec> = demo_tables()?
+        .into_iter()
+        .map(|spec| TableSpec { pause: DAY * 10 / u32::try_from(spec.commits).unwrap_or(1), ..spec })
+        .collect();
+    let made = fixture::make(&catalog, &ambient, &specs).await?;
     output::talk(&format!("{}\nmade in {:.1} s\n", fixture::text(&made), start.elapsed().as_secs_f64()));
+    disk::date(&dir, ambient.now_ms())?;
 
     let aftermath = Aftermath::new(global, &ambient)?;
     let session = Session {
@@ -48,35 +64,44 @@ pub(super) async fn run(global: &Global, args: &DemoArgs) -> Result<u8> {
         json: global.json,
         aftermath,
     };
-    let options = RewriteOptions::default();
-    let policy_for =
-        |table: &TableName, properties: &HashMap<String, String>| session.policy(&options, table, properties);
     output::talk("2. Its health: icewright inspect --all");
-    let expiry = ExpireOptions::default();
-    let expire_policy_for =
+    health(&session, &specs).await?;
+    output::talk("3. Three weeks of writers, with icewright expire on Thursdays and icewright maintain on Sundays");
+    let reports = weeks::run(&session, &specs, &dir).await?;
+    let code = finish(&session, "demo", reports).await?;
+    output::talk(&format!(
+        "\nWhat to try next:\n  icewright inspect --catalog {uri} --all\n  icewright plan compact --catalog {uri} --all --rewrite-all\n  \
+         icewright maintain --catalog {uri} --all --dry-run\n  icewright doctor --catalog {uri}",
+        uri = settings.uri
+    ));
+    Ok(code)
+}
+
+async fn health(session: &Session, specs: &[TableSpec]) -> Result<()> {
+    let (options, expiry, manifests) =
+        (RewriteOptions::default(), ExpireOptions::default(), ManifestOptions::default());
+    let compact = |table: &TableName, properties: &HashMap<String, String>| session.policy(&options, table, properties);
+    let expire =
         |table: &TableName, properties: &HashMap<String, String>| session.expire_policy(&expiry, table, properties);
-    let manifests = ManifestOptions::default();
-    let manifest_policy_for = |table: &TableName, properties: &HashMap<String, String>| {
+    let manifest = |table: &TableName, properties: &HashMap<String, String>| {
         session.manifest_policy(&manifests, table, properties)
     };
-    for table in &made {
-        let name = &table.table;
-        let health = session.maintenance.health(name, &policy_for, &expire_policy_for, &manifest_policy_for).await?;
-        output::talk(&inspect::text(&table.table, &health));
+    for spec in specs {
+        let health = session.maintenance.health(&spec.name, &compact, &expire, &manifest).await?;
+        output::talk(&inspect::text(&spec.name, &health));
     }
-    output::talk("3. Compaction: icewright compact --all");
-    let mut reports = Vec::new();
-    for table in &made {
-        let _bars = Bars::start(session.maintenance.progress.clone(), &table.table.to_string());
-        reports.push(session.maintenance.compact(&table.table, &policy_for).await);
-    }
-    for report in &reports {
+    Ok(())
+}
+
+/// File sizes before and after, and what it came to.
+fn picture(reports: &[TableReport]) {
+    for report in reports {
         output::talk(&format!("\n{} before", report.table));
         output::talk(&render::histogram(&SizeClass::sort(report.sizes_before.iter().copied())));
         output::talk(&format!("{} after", report.table));
         output::talk(&render::histogram(&SizeClass::sort(report.sizes_after.iter().copied())));
     }
-    let sum = |pick: fn(&crate::model::TableReport) -> Option<u64>| reports.iter().filter_map(pick).sum::<u64>();
+    let sum = |pick: fn(&TableReport) -> Option<u64>| reports.iter().filter_map(pick).sum::<u64>();
     output::talk(&format!(
         "{} files, {} became {} files, {} in {:.1} s\n",
         sum(|r| r.files_before),
@@ -85,14 +110,6 @@ pub(super) async fn run(global: &Global, args: &DemoArgs) -> Result<u8> {
         human_bytes(sum(|r| r.bytes_after)),
         reports.iter().map(|r| r.seconds).sum::<f64>(),
     ));
-    let code = finish(&session, "demo", reports).await?;
-    output::talk(&format!(
-        "\nWhat to try next:\n  icewright inspect --catalog {uri} --all\n  icewright plan compact --catalog {uri} --all --rewrite-all\n  \
-         icewright compact --catalog {uri} --all --dry-run   (nothing to do: a second run never rewrites again)\n  \
-         icewright doctor --catalog {uri}",
-        uri = settings.uri
-    ));
-    Ok(code)
 }
 
 fn fresh_folder(ambient: &Ambient) -> PathBuf {
