@@ -1,6 +1,7 @@
 """The names and numbers that are promised, read from what is applied."""
 
 import re
+import tomllib
 
 import pytest
 import yaml
@@ -46,8 +47,6 @@ def test_should_run_the_lifecycle_on_time(overlay):
 
 @pytest.mark.parametrize("overlay", PRODUCTION)
 def test_should_hold_the_lifecycle_policies(overlay):
-    import tomllib
-
     settings = tomllib.loads(config(overlay, "icewright", "icewright.toml"))
     assert settings["defaults"]["target-file-size"] == "512MiB"
     assert (settings["defaults"]["retain-min"], settings["defaults"]["retain-max"]) == (10, 20)
@@ -55,18 +54,24 @@ def test_should_hold_the_lifecycle_policies(overlay):
     assert tiers == [("hot", None, None), ("warm", "90d", "STANDARD_IA"), ("cold", "365d", "GLACIER_IR")]
 
 
-def test_should_serve_what_the_jobs_run():
-    import tomllib
+@pytest.mark.parametrize("overlay", ["prod", "bare-metal", "ten-times", "dev"])
+def test_should_observe_what_the_jobs_work_on(overlay):
+    text = config(overlay, "icewright-observer", "icewright.toml")
+    assert text.startswith(config(overlay, "icewright", "icewright.toml")), "the policies are those of the jobs"
+    settings = tomllib.loads(text)
+    (port,) = containers(find(documents(overlay), "Deployment", "icewright-observer"))[0]["ports"]
+    # Freshness is promised to five minutes: it is measured five times as often.
+    assert settings["serve"] == {"listen": f"0.0.0.0:{port['containerPort']}", "inspect-every": "1m"}
+    assert "schedule" not in settings, "the observer changes nothing"
 
-    text = config("serve", "icewright", "icewright.toml")
-    assert text.startswith(config("prod", "icewright", "icewright.toml")), "the policies are those of the jobs"
+
+def test_should_serve_what_the_jobs_run():
+    text = config("serve", "icewright-observer", "icewright.toml")
+    assert text.startswith(config("prod", "icewright-observer", "icewright.toml")), "the policies are those of the jobs"
     assert names(documents("serve"), "CronJob") == ["postgres-backup", "postgres-restore"]
     served = {s["run"]: s["cron"] for s in tomllib.loads(text)["schedule"]}
     jobs = [d for d in documents("prod") if d["kind"] == "CronJob" and d["metadata"]["namespace"] == "data-platform"]
     assert served == {containers(j)[0]["args"][0]: j["spec"]["schedule"] for j in jobs}
-    assert "schedule" not in tomllib.loads(config("prod", "icewright", "icewright.toml")), (
-        "the observer changes nothing"
-    )
 
 
 @pytest.mark.parametrize("overlay", PRODUCTION)
@@ -201,7 +206,10 @@ def test_should_use_one_image_of_icewright():
 def test_should_have_a_readme_that_speaks_of_what_is_there():
     text = (tools.DEPLOY / "README.md").read_text()
     kinds = {"cronjob": "CronJob", "statefulset": "StatefulSet", "deploy": "Deployment"}
-    named = set(re.findall(r"\b(cronjob|statefulset|deploy)/([a-z-]+)", text)) - {("deploy", "overlays"), ("deploy", "base")}
+    named = set(re.findall(r"\b(cronjob|statefulset|deploy)/([a-z-]+)", text)) - {
+        ("deploy", "overlays"),
+        ("deploy", "base"),
+    }
     assert len(named) >= 5
     for kind, name in named:
         assert name in names(documents("prod"), kinds[kind]), f"{kind}/{name}"

@@ -197,7 +197,9 @@ def test_should_leave_a_primary_alone_that_is_well(cluster):
     replica.kill()
     with connect(cluster.write_port) as primary, connect(cluster.ports["postgres-read-replicas-0"]) as other:
         primary.execute("create table while_away as select 1 as id")
-        assert other.execute("select count(*) from while_away").fetchone() == (1,), "applied there before it was answered"
+        assert other.execute("select count(*) from while_away").fetchone() == (1,), (
+            "applied there before it was answered"
+        )
     shutil.rmtree(replica.folder / "pgdata")
     replica.start()
     all_attached(cluster)

@@ -27,7 +27,9 @@ address() { # NODE
   done
   say "there is no node $1 in NODES"; return 1
 }
-conninfo() { echo "$(address "$1") user=replicator connect_timeout=3 application_name=$NODE passfile=$PASSFILE"; }
+conninfo() { # NODE [own name]
+  echo "$(address "$1") user=replicator connect_timeout=3 application_name=${2:-$NODE} passfile=$PASSFILE"
+}
 PASSFILE=$(dirname "$PGDATA")/passfile
 
 local_sql() { psql -h "$SOCKETS" -p "$PGPORT" -U postgres -d postgres -XAtq -v ON_ERROR_STOP=1 "$@"; }
@@ -85,7 +87,8 @@ clone() { # leader
   say "cloning $1"
   rm -rf "$PGDATA.new"
   ensure_slot "$1"
-  pg_basebackup -d "$(conninfo "$1")" -D "$PGDATA.new" -X stream -S "$(slot_of "$NODE")" -c fast
+  # Under another name: who is still copying must not look like a standby that confirms commits.
+  pg_basebackup -d "$(conninfo "$1" "$NODE-clone")" -D "$PGDATA.new" -X stream -S "$(slot_of "$NODE")" -c fast
   rm -rf "$PGDATA"
   mv "$PGDATA.new" "$PGDATA"
 }
