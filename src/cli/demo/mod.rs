@@ -4,6 +4,7 @@
 //! `icewright expire` runs and on Sundays `icewright maintain`, as their CronJobs would.
 
 mod disk;
+mod tiers;
 mod weeks;
 
 use std::collections::HashMap;
@@ -15,7 +16,6 @@ use super::args::{DemoArgs, ExpireOptions, Global, ManifestOptions, RewriteOptio
 use super::ending::{Aftermath, finish};
 use super::session::{Session, resources};
 use super::{fixture, inspect, output, render};
-use crate::config::Settings;
 use crate::error::{Error, Result};
 use crate::fixture::{TableSpec, demo_tables};
 use crate::lake::{Ambient, connect_or_create};
@@ -60,19 +60,24 @@ pub(super) async fn run(global: &Global, args: &DemoArgs) -> Result<u8> {
             resources: resources(global)?,
             progress: Arc::new(Progress::default()),
         },
-        settings: Settings::default(),
+        settings: tiers::settings(&dir)?,
         json: global.json,
         aftermath,
     };
     output::talk("2. Its health: icewright inspect --all");
     health(&session, &specs).await?;
     output::talk("3. Three weeks of writers, with icewright expire on Thursdays and icewright maintain on Sundays");
-    let reports = weeks::run(&session, &specs, &dir).await?;
+    let mut reports = weeks::run(&session, &specs, &dir).await?;
+    output::talk(&format!("4. Four years in three tiers: icewright archive --table {}", specs[0].name));
+    let archived = tiers::run(&session, &specs[0].name).await;
+    reports.push(archived);
     let code = finish(&session, "demo", reports).await?;
     output::talk(&format!(
         "\nWhat to try next:\n  icewright inspect --catalog {uri} --all\n  icewright plan compact --catalog {uri} --all --rewrite-all\n  \
-         icewright maintain --catalog {uri} --all --dry-run\n  icewright doctor --catalog {uri}",
-        uri = settings.uri
+         icewright maintain --catalog {uri} --all --dry-run\n  icewright doctor --catalog {uri}\n  \
+         icewright archive --config {config} --catalog {uri} --table market.prices --to hot --where \"ts < '2024-01-01'\"",
+        uri = settings.uri,
+        config = dir.join("icewright.toml").display()
     ));
     Ok(code)
 }

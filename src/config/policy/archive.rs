@@ -198,3 +198,6 @@ fn tier(named: Named, base: &CompactPolicy, priced: bool) -> Result<Tier> {
         name,
     })
 }
+
+#[cfg(test)]
+mod tests;
