@@ -26,7 +26,7 @@
 //!
 //! # The rooms, and who may use whom
 //!
-//! `cli → maintenance → {planner, executor, committer, reclaim} → lake → model`
+//! `cli → scheduler → maintenance → {planner, executor, committer, reclaim} → lake → model`
 //!
 //! - [`model`]: values only. No IO, no clock, no random ids.
 //! - [`planner`]: pure: `(&TableState, &Policy, now) → Plan`. Uses `model` alone.
@@ -35,6 +35,7 @@
 //! - [`reclaim`]: the only place that deletes what a table once had.
 //! - [`lake`]: catalogs, object stores, loading a table's state, the clock. The only room that talks to the outside.
 //! - [`maintenance`]: one run over one table; the only place where these five meet.
+//! - [`scheduler`]: which table when: budgets, ranking, fairness; starts maintenance runs, touches nothing itself.
 //! - [`config`]: files and environment become settings and policies.
 //! - [`telemetry`]: progress, and what the system says about the process.
 //! - [`fixture`]: deterministic lakes for demo, tests and benchmarks.
@@ -84,4 +85,5 @@ pub mod maintenance;
 pub mod model;
 pub mod planner;
 pub mod reclaim;
+pub mod scheduler;
 pub mod telemetry;

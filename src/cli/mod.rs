@@ -17,6 +17,7 @@ mod manifests;
 mod orphans;
 mod output;
 mod plan;
+mod rank;
 mod render;
 mod restore;
 mod session;

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::args::{PlanArgs, PlanOperation, PlanOutput, Tables};
 use super::session::Session;
-use super::{orphans, output, render};
+use super::{orphans, output, rank, render};
 use crate::error::{Error, Result};
 use crate::model::{PLAN_VERSION, Plan, SavedPlan, TableName};
 use crate::planner;
@@ -33,6 +33,7 @@ pub(super) async fn run(session: &Session, args: &PlanArgs) -> Result<u8> {
             })
             .await
         }
+        PlanOperation::Maintain(args) => rank::run(session, args).await,
         PlanOperation::Compact(args) => {
             each(session, &args.tables, &args.out, async |name| {
                 let policy_for = |table: &TableName, properties: &_| session.policy(&args.options, table, properties);

@@ -16,6 +16,7 @@ mod check;
 mod entries;
 mod expire;
 mod manifests;
+mod properties;
 mod retry;
 mod snapshot;
 mod swap;

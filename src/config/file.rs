@@ -6,13 +6,11 @@ use std::path::Path;
 use globset::Glob;
 use serde::Deserialize;
 
+use super::schedule::{Schedule, Serve};
 use super::units::{Age, Size};
 use super::{CatalogSection, Settings, tier};
-use crate::error::{Error, Result};
+use crate::error::{Context, Error, Result};
 use crate::model::{EncodingProfile, Verify};
-
-/// What a schedule may run.
-const OPERATIONS: [&str; 6] = ["compact", "archive", "expire", "rewrite-manifests", "remove-orphans", "maintain"];
 
 /// `[defaults]`, and what a `[[table]]` overrides of it.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
@@ -114,38 +112,6 @@ pub struct TableSection {
     pub policy: Defaults,
 }
 
-/// `[[schedule]]`: what runs when.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Schedule {
-    /// The operation.
-    pub run: String,
-    /// When, as cron says it: minute, hour, day, month, weekday.
-    pub cron: String,
-    /// Tables or globs; all of them when left out.
-    #[serde(default = "every_table")]
-    pub tables: Vec<String>,
-    /// How much a run may take.
-    #[serde(default)]
-    pub budget: Budget,
-}
-
-/// How much a scheduled run may take.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Budget {
-    /// Wall time.
-    pub time: Option<Age>,
-    /// Bytes read and written.
-    pub bytes: Option<Size>,
-    /// Tables.
-    pub tables: Option<u64>,
-}
-
-fn every_table() -> Vec<String> {
-    vec!["*".to_owned()]
-}
-
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Document {
@@ -159,6 +125,8 @@ struct Document {
     tier: Vec<BTreeMap<String, toml::Value>>,
     #[serde(default)]
     schedule: Vec<Schedule>,
+    #[serde(default)]
+    serve: Serve,
 }
 
 /// Parses and checks a configuration file.
@@ -192,7 +160,8 @@ pub(super) fn parse(text: &str, path: &Path) -> Result<Settings> {
     }
     let tables = document.table.into_iter().map(table).collect::<std::result::Result<_, _>>().map_err(wrong)?;
     let tiers = tier::parse(document.tier).map_err(wrong)?;
-    document.schedule.iter().try_for_each(schedule).map_err(wrong)?;
+    document.schedule.iter().try_for_each(Schedule::check).while_doing(|| path.display().to_string())?;
+    document.serve.check().while_doing(|| path.display().to_string())?;
     Ok(Settings {
         file: Some(path.to_owned()),
         catalogs,
@@ -200,6 +169,7 @@ pub(super) fn parse(text: &str, path: &Path) -> Result<Settings> {
         tables,
         tiers,
         schedules: document.schedule,
+        serve: document.serve,
     })
 }
 
@@ -212,21 +182,6 @@ fn table(mut policy: Defaults) -> std::result::Result<TableSection, String> {
     policy.tiers =
         tier::changes(std::mem::take(&mut policy.tier)).map_err(|e| format!("[[table]] {pattern:?}: {e}"))?;
     Ok(TableSection { pattern, policy })
-}
-
-fn schedule(schedule: &Schedule) -> std::result::Result<(), String> {
-    let (run, cron) = (&schedule.run, &schedule.cron);
-    if !OPERATIONS.contains(&run.as_str()) {
-        return Err(format!("[[schedule]] run = {run:?} is not one of {}", OPERATIONS.join(", ")));
-    }
-    let looks_right = |field: &str| field.chars().all(|c| c.is_ascii_alphanumeric() || "*,-/#?".contains(c));
-    if cron.split_whitespace().count() != 5 || !cron.split_whitespace().all(looks_right) {
-        return Err(format!("[[schedule]] cron = {cron:?} has not the five fields of \"0 3 * * 0\""));
-    }
-    if schedule.tables.is_empty() {
-        return Err(format!("[[schedule]] {run}: tables is empty; leave it out for all tables"));
-    }
-    schedule.tables.iter().try_for_each(|pattern| glob(pattern)).map_err(|e| format!("[[schedule]] tables: {e}"))
 }
 
 fn glob(pattern: &str) -> std::result::Result<(), String> {

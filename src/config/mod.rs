@@ -2,21 +2,25 @@
 //!
 //! Precedence: command line > environment > matching `[[table]]` > table properties > `[defaults]` > built-in.
 
+pub mod budget;
 mod file;
 pub mod filter;
 mod policy;
 mod pyiceberg;
+mod schedule;
 mod tier;
 mod units;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-pub use file::{Budget, Defaults, Schedule, TableSection};
+pub use budget::Budget;
+pub use file::{Defaults, TableSection};
 pub use policy::{
     ArchiveRequest, PolicyLayers, archive_policy, compact_policy, expire_policy, manifest_policy, orphan_policy,
     tier_places,
 };
+pub use schedule::{MAINTAIN, Schedule, Serve};
 pub use tier::Tier;
 pub use units::{Age, Size};
 
@@ -63,6 +67,8 @@ pub struct Settings {
     pub tiers: Vec<Tier>,
     /// Schedules.
     pub schedules: Vec<Schedule>,
+    /// How the scheduler behaves.
+    pub serve: Serve,
 }
 
 impl Settings {

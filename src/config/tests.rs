@@ -134,7 +134,7 @@ fn should_refuse_what_contradicts_itself() {
             "tier c is not older",
         ),
         ("[[schedule]]\nrun = \"compactify\"\ncron = \"0 3 * * 0\"", "compactify"),
-        ("[[schedule]]\nrun = \"compact\"\ncron = \"0 3 * *\"", "five fields"),
+        ("[[schedule]]\nrun = \"compact\"\ncron = \"0 3 * *\"", "has 4 fields"),
         ("[[schedule]]\nrun = \"compact\"\ncron = \"0 3 * * 0\"\ntables = []", "tables is empty"),
         ("[[schedule]]\nrun = \"compact\"\ncron = \"0 3 * * 0\"\nbudget = { time = \"4h\", money = 3 }", "money"),
         ("[catalog.x]\nuri = \"\"", "uri is empty"),

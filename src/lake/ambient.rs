@@ -5,7 +5,7 @@
 use std::fmt;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -19,6 +19,7 @@ pub struct Ambient {
 
 enum Clock {
     System,
+    Fast { start_ms: i64, since: Instant, factor: u32 },
     Manual(AtomicI64),
 }
 
@@ -26,6 +27,7 @@ impl fmt::Debug for Ambient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.clock {
             Clock::System => "Ambient(system)",
+            Clock::Fast { .. } => "Ambient(fast)",
             Clock::Manual(_) => "Ambient(manual)",
         })
     }
@@ -35,6 +37,12 @@ impl Ambient {
     /// The real clock and real randomness.
     pub fn system() -> Self {
         Self { clock: Clock::System, random: Mutex::new(StdRng::from_os_rng()) }
+    }
+
+    /// A clock that starts with the real one and runs `factor` times as fast, and real randomness; to watch a month go by.
+    pub fn fast(factor: u32) -> Self {
+        let clock = Clock::Fast { start_ms: Self::system().now_ms(), since: Instant::now(), factor: factor.max(1) };
+        Self { clock, random: Mutex::new(StdRng::from_os_rng()) }
     }
 
     /// A clock that stands at `now_ms` until it is moved, and ids that follow from `seed`.
@@ -47,6 +55,10 @@ impl Ambient {
     pub fn now_ms(&self) -> i64 {
         match &self.clock {
             Clock::System => chrono::Utc::now().timestamp_millis(),
+            Clock::Fast { start_ms, since, factor } => {
+                let passed = since.elapsed().saturating_mul(*factor).as_millis();
+                start_ms.saturating_add(i64::try_from(passed).unwrap_or(i64::MAX))
+            }
             Clock::Manual(now) => now.load(Ordering::SeqCst),
         }
     }
@@ -54,6 +66,15 @@ impl Ambient {
     /// Whether the time is a story's, and has nothing to do with that of a store.
     pub fn is_manual(&self) -> bool {
         matches!(self.clock, Clock::Manual(_))
+    }
+
+    /// Sleeps until this clock has moved on by `span`. A manual clock is moved by others: it is looked at again soon.
+    pub async fn sleep(&self, span: Duration) {
+        match &self.clock {
+            Clock::System => tokio::time::sleep(span).await,
+            Clock::Fast { factor, .. } => tokio::time::sleep(span / *factor).await,
+            Clock::Manual(_) => tokio::time::sleep(span.min(Duration::from_millis(1))).await,
+        }
     }
 
     /// Moves a manual clock forward; a system clock is not impressed.

@@ -25,6 +25,7 @@ pub mod rest;
 mod similar;
 pub mod sql;
 pub mod store;
+pub mod summary;
 
 use std::sync::Arc;
 

@@ -13,6 +13,8 @@ mod compact;
 pub mod doctor;
 mod execute;
 mod expire;
+mod fleet;
+mod lease;
 pub mod maintain;
 mod manifests;
 pub mod orphans;
@@ -33,7 +35,10 @@ use crate::model::{
 };
 use crate::telemetry::Progress;
 use crate::{executor, planner};
+
 pub use expire::PlannedExpiry;
+pub use fleet::Fleet;
+pub use lease::{Lease, Taken};
 pub use manifests::PlannedManifests;
 
 /// Resolves a policy of a table from its name and its properties.

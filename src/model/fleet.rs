@@ -45,6 +45,9 @@ pub struct RunMemory {
     /// When the last run ended, milliseconds since 1970.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_run_ms: Option<i64>,
+    /// When the last run of each operation ended, milliseconds since 1970.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub last_runs: BTreeMap<String, i64>,
     /// How often runs failed since the last one that did not.
     pub failures: u32,
     /// Who holds the table's lease.

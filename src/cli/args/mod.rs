@@ -9,6 +9,7 @@ mod maintain;
 mod manifests;
 mod orphans;
 mod plan;
+mod rank;
 
 use std::path::PathBuf;
 
@@ -23,6 +24,7 @@ pub(super) use maintain::{MaintainArgs, Step, StepOptions};
 pub(super) use manifests::{ManifestLimits, ManifestOptions, PlanManifestsArgs, RewriteManifestsArgs};
 pub(super) use orphans::{OrphanOptions, PlanOrphansArgs, RemoveOrphansArgs, RestoreArgs};
 pub(super) use plan::{ApplyArgs, PlanArgs, PlanOperation, PlanOutput};
+pub(super) use rank::RankArgs;
 
 /// Keeps Apache Iceberg tables fast and cheap.
 #[derive(Debug, Parser)]

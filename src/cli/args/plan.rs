@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::{PlanArchiveArgs, PlanCompactArgs, PlanExpireArgs, PlanManifestsArgs, PlanOrphansArgs};
+use super::{PlanArchiveArgs, PlanCompactArgs, PlanExpireArgs, PlanManifestsArgs, PlanOrphansArgs, RankArgs};
 
 /// `icewright plan`.
 #[derive(Debug, Args)]
@@ -26,6 +26,8 @@ pub(in crate::cli) enum PlanOperation {
     RemoveOrphans(Box<PlanOrphansArgs>),
     /// Plan an archival
     Archive(Box<PlanArchiveArgs>),
+    /// Rank tables by gain per cost, within a budget: which would run, in which order, and why others would not
+    Maintain(Box<RankArgs>),
 }
 
 /// Where a plan goes, and how much of it is shown.
