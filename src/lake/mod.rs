@@ -21,6 +21,7 @@ pub mod metadata;
 pub mod parquet_schema;
 mod partition_path;
 pub mod references;
+mod replica;
 pub mod rest;
 mod similar;
 pub mod sql;
@@ -62,6 +63,22 @@ pub async fn connect_or_create(settings: &CatalogSettings, ambient: Arc<Ambient>
 }
 
 async fn open(settings: &CatalogSettings, ambient: Arc<Ambient>, create: bool) -> Result<Arc<dyn Catalog>> {
+    let mut settings = settings.clone();
+    let Some(uri) = settings.props.remove(replica::READ_URI) else { return open_one(&settings, ambient, create).await };
+    let primary = open_one(&settings, ambient.clone(), create).await?;
+    settings.uri = uri;
+    match open_one(&settings, ambient, false).await {
+        Ok(replica) => Ok(Arc::new(replica::WithReplica { primary, replica })),
+        // A replica saves the primary work; its absence must not keep tables from their maintenance.
+        Err(error) if error.is_retryable() => {
+            tracing::warn!(%error, "the replica does not answer, the primary is read instead");
+            Ok(primary)
+        }
+        Err(error) => Err(error.while_doing("opening read-uri")),
+    }
+}
+
+async fn open_one(settings: &CatalogSettings, ambient: Arc<Ambient>, create: bool) -> Result<Arc<dyn Catalog>> {
     let store = Arc::new(Store::new(settings.props.clone()).with_places(settings.places.iter().cloned())?);
     let scheme = settings.uri.split(':').next().unwrap_or_default();
     Ok(match scheme {

@@ -54,7 +54,12 @@ impl Maintenance {
         report: &mut TableReport,
     ) -> Result<()> {
         for round in 1..=ROUNDS {
-            let Planned { loaded, state, plan } = self.plan_compaction(name, policy_for).await?;
+            // A replica may lag: what it led to is planned anew on what the primary says.
+            let loaded = match round {
+                1 => self.load_to_look(name).await?,
+                _ => self.catalog.load_table(name).await?,
+            };
+            let Planned { loaded, state, plan } = self.plan_compaction_of(loaded, policy_for).await?;
             if round == 1 {
                 describe_before(report, &state);
             } else {
@@ -64,10 +69,16 @@ impl Maintenance {
                 return Ok(());
             }
             let mut run = Run::new(self, &loaded, &state, Work::compaction(&plan), report)?;
-            let dropped = run.go().await?;
-            if dropped == 0 {
-                return Ok(());
-            }
+            let dropped = match run.go().await {
+                Ok(0) => return Ok(()),
+                Ok(dropped) => dropped,
+                // Files that a replica still shows may be gone for good.
+                Err(error) if round == 1 && self.catalog.replica().is_some() => {
+                    tracing::warn!(table = %name, %error, "planned on a replica and failed, planning on the primary");
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
             tracing::info!(table = %name, round, groups = dropped, "groups were changed by another writer, planning again");
         }
         Err(Error::conflict(format!("table {name} kept changing under {ROUNDS} rounds of planning"))

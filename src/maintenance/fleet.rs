@@ -6,6 +6,7 @@ use futures::StreamExt;
 
 use super::{Maintenance, PolicyFor};
 use crate::error::{Error, Result};
+use crate::lake::LoadedTable;
 use crate::lake::summary::summarise;
 use crate::model::{TableName, TableSummary};
 
@@ -74,8 +75,21 @@ impl Maintenance {
     }
 
     async fn look(&self, name: &TableName, policy_for: &PolicyFor<'_>) -> Result<TableSummary> {
-        let loaded = self.catalog.load_table(name).await?;
+        let loaded = self.load_to_look(name).await?;
         let policy = policy_for(name, loaded.metadata.properties())?;
         summarise(&loaded, &policy).await
+    }
+
+    /// Loads a table to look at it or to plan: from the replica where there is one that has it.
+    pub(super) async fn load_to_look(&self, name: &TableName) -> Result<LoadedTable> {
+        if let Some(replica) = self.catalog.replica() {
+            match replica.load_table(name).await {
+                Ok(loaded) => return Ok(loaded),
+                Err(error) => {
+                    tracing::debug!(table = %name, %error, "the replica does not have it, asking the primary")
+                }
+            }
+        }
+        self.catalog.load_table(name).await
     }
 }

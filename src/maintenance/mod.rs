@@ -75,7 +75,12 @@ impl Maintenance {
     /// # Errors
     /// Whatever loading or planning refuses: see [`crate::error::Kind`].
     pub async fn plan_compaction(&self, name: &TableName, policy_for: &PolicyFor<'_>) -> Result<Planned> {
-        let loaded = self.catalog.load_table(name).await?;
+        self.plan_compaction_of(self.load_to_look(name).await?, policy_for).await
+    }
+
+    /// Plans the compaction of a table as it was loaded.
+    async fn plan_compaction_of(&self, loaded: LoadedTable, policy_for: &PolicyFor<'_>) -> Result<Planned> {
+        let name = &loaded.name.clone();
         let policy = policy_for(name, loaded.metadata.properties())?;
         if policy.encodings == EncodingProfile::Modern {
             tracing::warn!(
@@ -122,7 +127,7 @@ impl Maintenance {
                 Ok(planner::health(&state, &plan.policy, Ok(&plan), others(&loaded, &state)?, now))
             }
             Err(error) if error.kind() == Kind::Unsupported => {
-                let loaded = self.catalog.load_table(name).await?;
+                let loaded = self.load_to_look(name).await?;
                 let policy = policy_for(name, loaded.metadata.properties())?;
                 let state = load_state(&loaded, &LoadOptions::default()).await?;
                 Ok(planner::health(&state, &policy, Err(&error.to_string()), others(&loaded, &state)?, now))
