@@ -6,6 +6,7 @@ use std::path::Path;
 use globset::Glob;
 use serde::Deserialize;
 
+use super::lines::line_of;
 use super::schedule::{Schedule, Serve};
 use super::units::{Age, Size};
 use super::{CatalogSection, Settings, tier};
@@ -141,15 +142,23 @@ pub(super) fn parse(text: &str, path: &Path) -> Result<Settings> {
         let line = before.matches('\n').count() + 1;
         wrong(format!("line {line}: {}", e.message()))
     })?;
+    let place = |header: &str, nth: usize, key: Option<&str>| {
+        line_of(text, header, nth, key).map_or_else(String::new, |line| format!(": line {line}"))
+    };
+    let wrong_at = |header: &str, nth: usize, message: String| {
+        let line = line_of(text, header, nth, None).map_or_else(String::new, |line| format!("line {line}: "));
+        wrong(line + &message)
+    };
     let mut catalogs = BTreeMap::new();
     for (name, entries) in document.catalog {
         let mut section = CatalogSection::default();
         for (key, value) in entries {
-            flatten(&mut section, &key, value).map_err(|e| wrong(format!("[catalog.{name}] {e}")))?;
+            flatten(&mut section, &key, value)
+                .map_err(|e| wrong_at(&format!("[catalog.{name}]"), 0, format!("[catalog.{name}] {e}")))?;
         }
         catalogs.insert(name, section);
     }
-    document.defaults.check().map_err(|e| wrong(format!("[defaults] {e}")))?;
+    document.defaults.check().map_err(|e| wrong_at("[defaults]", 0, format!("[defaults] {e}")))?;
     let defaults = &document.defaults;
     let of_tables = defaults.archive.is_some() || defaults.time_column.is_some() || !defaults.tier.is_empty();
     if defaults.pattern.is_some() || of_tables {
@@ -158,10 +167,21 @@ pub(super) fn parse(text: &str, path: &Path) -> Result<Settings> {
                 .to_owned(),
         ));
     }
-    let tables = document.table.into_iter().map(table).collect::<std::result::Result<_, _>>().map_err(wrong)?;
+    let mut tables: Vec<TableSection> = Vec::new();
+    for (nth, section) in document.table.into_iter().enumerate() {
+        let section = table(section).map_err(|e| wrong_at("[[table]]", nth, e))?;
+        if tables.iter().any(|known| known.pattern == section.pattern) {
+            return Err(wrong_at("[[table]]", nth, format!("[[table]] {:?} is there twice", section.pattern)));
+        }
+        tables.push(section);
+    }
     let tiers = tier::parse(document.tier).map_err(wrong)?;
-    document.schedule.iter().try_for_each(Schedule::check).while_doing(|| path.display().to_string())?;
-    document.serve.check().while_doing(|| path.display().to_string())?;
+    for (nth, schedule) in document.schedule.iter().enumerate() {
+        schedule.check().map_err(|(key, error)| {
+            error.while_doing(format!("{}{}", path.display(), place("[[schedule]]", nth, Some(key))))
+        })?;
+    }
+    document.serve.check().while_doing(|| format!("{}{}", path.display(), place("[serve]", 0, None)))?;
     Ok(Settings {
         file: Some(path.to_owned()),
         catalogs,

@@ -5,6 +5,7 @@
 pub mod budget;
 mod file;
 pub mod filter;
+mod lines;
 mod policy;
 mod pyiceberg;
 mod schedule;

@@ -73,29 +73,35 @@ impl Schedule {
         self.time_zone.as_deref().unwrap_or("UTC")
     }
 
-    pub(super) fn check(&self) -> Result<()> {
+    /// Checks everything that it says; an error comes with the key that is wrong.
+    pub(super) fn check(&self) -> std::result::Result<(), (&'static str, Error)> {
         let run = &self.run;
         let mut known = Operation::ALL.map(Operation::name).to_vec();
         known.push(MAINTAIN);
         if !known.contains(&run.as_str()) {
             let hint = closest(run, known.iter().copied()).map(|close| format!("did you mean {close}?"));
-            return Err(Error::invalid(format!("[[schedule]] run = {run:?} is not one of {}", known.join(", ")))
-                .hint(hint.unwrap_or_else(|| "maintain runs all of them, in their order".to_owned())));
+            let error = Error::invalid(format!("[[schedule]] run = {run:?} is not one of {}", known.join(", ")))
+                .hint(hint.unwrap_or_else(|| "maintain runs all of them, in their order".to_owned()));
+            return Err(("run", error));
         }
         if self.tables.is_empty() {
-            return Err(
-                Error::invalid(format!("[[schedule]] {run}: tables is empty")).hint("leave it out for all tables")
-            );
+            let error = Error::invalid(format!("[[schedule]] {run}: tables is empty"));
+            return Err(("tables", error.hint("leave it out for all tables")));
         }
         for pattern in &self.tables {
             Glob::new(pattern).map_err(|e| {
-                Error::invalid(format!("[[schedule]] {run}: tables: {pattern:?} is no pattern: {}", e.kind()))
+                let what = format!("[[schedule]] {run}: tables: {pattern:?} is no pattern: {}", e.kind());
+                ("tables", Error::invalid(what))
             })?;
         }
-        self.due()?;
-        let windows = self.open()?;
-        let never = windows.next_open(0).is_none();
-        if never { Err(Error::invalid(format!("[[schedule]] {run}: its windows never open"))) } else { Ok(()) }
+        let zone = parse_zone(self.zone_name()).map_err(|e| ("time-zone", e))?;
+        self.due().map_err(|e| ("cron", e))?;
+        Windows::parse(zone, &self.windows, &[]).map_err(|e| ("windows", e))?;
+        let windows = self.open().map_err(|e| ("blackouts", e))?;
+        if windows.next_open(0).is_none() {
+            return Err(("windows", Error::invalid(format!("[[schedule]] {run}: its windows never open"))));
+        }
+        Ok(())
     }
 }
 
@@ -126,7 +132,7 @@ impl Default for Serve {
             jobs: 1,
             inspect_every: minutes(15),
             metrics_tables: 10_000,
-            lease: minutes(10),
+            lease: minutes(60),
         }
     }
 }
@@ -153,7 +159,7 @@ mod tests {
 
     fn read(text: &str) -> std::result::Result<Schedule, String> {
         let schedule: Schedule = toml::from_str(text).map_err(|e| e.message().to_owned())?;
-        schedule.check().map(|()| schedule).map_err(|e| format!("{e}; {}", e.hint_text().unwrap_or_default()))
+        schedule.check().map(|()| schedule).map_err(|(_, e)| format!("{e}; {}", e.hint_text().unwrap_or_default()))
     }
 
     #[test]
