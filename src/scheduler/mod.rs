@@ -9,6 +9,7 @@ mod due;
 mod engine;
 mod fairness;
 mod fleetwatch;
+mod forecast;
 mod pause;
 mod rank;
 #[cfg(test)]
@@ -20,6 +21,7 @@ pub use budget::{Budget, BudgetPart, Cost, CostModel};
 pub use due::{Due, Missed, Timing, look};
 pub use engine::{Engine, Plan};
 pub use fleetwatch::record as record_look;
+pub use forecast::{Assumptions, Forecast, Growth, TierForecast, TierPrice, forecast};
 pub use pause::{FAILURES_BEFORE_PAUSE, paused_until};
 pub use rank::{Choice, Gain, Ranking, Rules, Verdict, WhyNot, rank};
 pub use status::{RunStatusLine, ScheduleStatus, StatusBoard, View};

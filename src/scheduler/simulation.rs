@@ -194,26 +194,38 @@ impl Table {
     fn summary(&self) -> TableSummary {
         let (files, bytes) = self.small;
         TableSummary {
-            table: self.name.clone(),
-            closeness: Closeness::Manifests,
             files,
             small_files: files,
-            bytes: [(HOT.to_owned(), bytes)].into(),
             rows: files,
-            delete_files: 0,
-            deletes: 0,
             candidates: Candidates { files, bytes, outputs: bytes.div_ceil(512 * MIB) },
-            snapshots: 1,
-            oldest_snapshot_ms: None,
-            last_data_ms: None,
-            metadata_bytes: 0,
-            metadata_versions: 0,
-            manifests: 0,
-            bytes_added: 0,
-            bytes_rewritten: 0,
-            history_ms: 0,
             memory: self.memory.clone(),
+            ..summary(&self.name.to_string(), bytes)
         }
+    }
+}
+
+/// A table of so many bytes, of which nothing else is known.
+pub(super) fn summary(name: &str, bytes: u64) -> TableSummary {
+    TableSummary {
+        table: TableName::parse(name).unwrap(),
+        closeness: Closeness::Manifests,
+        files: 1,
+        small_files: 0,
+        bytes: [(HOT.to_owned(), bytes)].into(),
+        rows: 1,
+        delete_files: 0,
+        deletes: 0,
+        candidates: Candidates::default(),
+        snapshots: 1,
+        oldest_snapshot_ms: None,
+        last_data_ms: None,
+        metadata_bytes: 0,
+        metadata_versions: 0,
+        manifests: 0,
+        bytes_added: 0,
+        bytes_rewritten: 0,
+        history_ms: 0,
+        memory: RunMemory::default(),
     }
 }
 
