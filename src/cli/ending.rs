@@ -1,21 +1,28 @@
 //! How a run over tables ends: what is printed, pushed and written, and the exit code.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::args::Global;
+use super::rank::look;
+use super::report_page::{Told, report_page};
 use super::session::Session;
 use super::{output, render};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::lake::Ambient;
+use crate::maintenance::Fleet;
 use crate::model::{REPORT_VERSION, Report, TableReport};
-use crate::telemetry::metrics::{PushTarget, Registry, record_end, record_process, record_run};
+use crate::telemetry::metrics::{
+    FleetLimits, PushTarget, Registry, record_end, record_fleet, record_process, record_run,
+};
 
-/// What happens after a run beside printing: metrics.
+/// What happens after a run beside printing: metrics and a report.
 #[derive(Debug)]
 pub(super) struct Aftermath {
     /// The metrics of this process.
     pub(super) registry: Arc<Registry>,
     push: Option<PushTarget>,
+    report: Option<PathBuf>,
     started_ms: i64,
 }
 
@@ -23,12 +30,18 @@ impl Aftermath {
     /// Reads what was asked for; a wrong address is said before anything runs.
     pub(super) fn new(global: &Global, ambient: &Ambient) -> Result<Self> {
         let push = global.metrics_push.as_deref().map(PushTarget::parse).transpose()?;
-        Ok(Self { registry: Arc::new(Registry::default()), push, started_ms: ambient.now_ms() })
+        let report = global.report.clone();
+        Ok(Self { registry: Arc::new(Registry::default()), push, report, started_ms: ambient.now_ms() })
+    }
+
+    /// Whether the tables have to be looked at once more when a run has ended.
+    fn wants_a_look(&self) -> bool {
+        self.push.is_some() || self.report.is_some()
     }
 }
 
-/// Ends a run: records metrics, pushes them where that was asked for, prints the reports, and gives the exit code, which
-/// is the worst of the tables. A push that does not arrive is said, and fails nothing.
+/// Ends a run: records metrics, pushes them and writes a report where that was asked for, prints what happened, and gives
+/// the exit code, which is the worst of the tables. A push that does not arrive is said, and fails nothing.
 pub(super) async fn finish(session: &Session, command: &str, tables: Vec<TableReport>) -> Result<u8> {
     let aftermath = &session.aftermath;
     let now_ms = session.maintenance.ambient.now_ms();
@@ -36,8 +49,14 @@ pub(super) async fn finish(session: &Session, command: &str, tables: Vec<TableRe
         record_run(&aftermath.registry, command, report, true, now_ms);
     }
     record_end(&aftermath.registry, command, &tables, now_ms);
+    let fleet = if aftermath.wants_a_look() {
+        look(session, tables.iter().map(|report| report.table.clone()).collect()).await
+    } else {
+        Fleet::default()
+    };
     if let Some(target) = &aftermath.push {
         record_process(&aftermath.registry, aftermath.started_ms);
+        record_fleet(&aftermath.registry, &fleet.tables, FleetLimits::default(), now_ms);
         match target.push(aftermath.registry.encode()).await {
             Ok(()) => tracing::info!(to = target.shown(), "metrics pushed"),
             Err(error) => {
@@ -47,6 +66,17 @@ pub(super) async fn finish(session: &Session, command: &str, tables: Vec<TableRe
                 }
             }
         }
+    }
+    if let Some(path) = &aftermath.report {
+        let classes = session.tier_classes()?;
+        let catalog = session.maintenance.catalog.to_string();
+        let told = Told { command, catalog, now_ms, tables: &tables, fleet: &fleet.tables, classes };
+        std::fs::write(path, report_page(&told)).map_err(|e| {
+            Error::invalid(format!("the report {} was not written", path.display()))
+                .hint("what the run did is done; name a file in a folder that you can write to")
+                .caused_by(e)
+        })?;
+        output::talk(&format!("report: {}", path.display()));
     }
     print(command, session.json, tables)
 }

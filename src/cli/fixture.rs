@@ -38,7 +38,7 @@ pub(super) async fn run(global: &Global, args: &FixtureArgs) -> Result<u8> {
         Some(dir) => new_lake(dir)?,
         None => catalog_settings(global, &settings(global)?)?,
     };
-    let specs = if args.kind == "demo" { fixture::demo_tables()? } else { vec![spec(args)?] };
+    let specs = if args.kind == "demo" { fixture::demo_tables()? } else { many(args.tables, spec(args)?) };
     let ambient = Arc::new(past(args.age.as_deref().map(parse_age).transpose()?.unwrap_or_default()));
     let catalog = connect_or_create(&catalog_settings, ambient.clone()).await?;
     let made = make(&catalog, &ambient, &specs).await?;
@@ -54,6 +54,18 @@ pub(super) async fn run(global: &Global, args: &FixtureArgs) -> Result<u8> {
         output::talk(&format!("try: icewright inspect --catalog {shown} --all"));
     }
     Ok(0)
+}
+
+/// The same table so many times; names of several get numbers.
+fn many(tables: u32, spec: TableSpec) -> Vec<TableSpec> {
+    if tables <= 1 {
+        return vec![spec];
+    }
+    let numbered = |n: u32| {
+        let name = TableName::new(spec.name.namespace.iter(), format!("{}{n:05}", spec.name.table));
+        TableSpec { name, seed: spec.seed.wrapping_add(u64::from(n)), ..spec.clone() }
+    };
+    (0..tables).map(numbered).collect()
 }
 
 /// Makes tables and shows progress.

@@ -5,11 +5,14 @@ mod archive;
 mod args;
 mod bars;
 mod compact;
+mod config;
 mod demo;
 mod doctor;
 mod ending;
 mod expire;
 mod fixture;
+mod forecast;
+mod html;
 mod inspect;
 mod logs;
 mod maintain;
@@ -19,8 +22,11 @@ mod output;
 mod plan;
 mod rank;
 mod render;
+mod report_page;
 mod restore;
+mod serve;
 mod session;
+mod shell;
 mod tiers;
 
 use std::process::ExitCode;
@@ -66,5 +72,10 @@ async fn dispatch(cli: Cli) -> Result<u8> {
         Verb::Maintain(args) => maintain::run(&Session::open(&global).await?, &args).await,
         Verb::Fixture(args) => fixture::run(&global, &args).await,
         Verb::Doctor(args) => doctor::run(&global, &args).await,
+        Verb::Serve(args) => serve::run(&global, &args).await,
+        Verb::Forecast(args) => forecast::run(&Session::open(&global).await?, &args).await,
+        Verb::Config(args) => config::run(&global, &args),
+        Verb::Completions(args) => shell::completions(&args),
+        Verb::Man(args) => shell::man(&args),
     }
 }

@@ -13,7 +13,8 @@ use crate::executor::ExecutorSettings;
 use crate::lake::{Ambient, connect};
 use crate::maintenance::Maintenance;
 use crate::model::{
-    ArchivePolicy, CatalogSettings, CompactPolicy, ExpirePolicy, Filter, MIB, ManifestPolicy, TableName, parse_bytes,
+    ArchivePolicy, CatalogSettings, CompactPolicy, ExpirePolicy, Filter, MIB, ManifestPolicy, TableName, Tier,
+    parse_bytes,
 };
 use crate::telemetry::{Progress, process};
 
@@ -32,9 +33,13 @@ pub(super) struct Session {
 impl Session {
     /// Reads the configuration and connects the catalog.
     pub(super) async fn open(global: &Global) -> Result<Self> {
+        Self::open_with(global, Arc::new(Ambient::system())).await
+    }
+
+    /// The same under another clock.
+    pub(super) async fn open_with(global: &Global, ambient: Arc<Ambient>) -> Result<Self> {
         let settings = settings(global)?;
         let catalog = catalog_settings(global, &settings)?;
-        let ambient = Arc::new(Ambient::system());
         let aftermath = Aftermath::new(global, &ambient)?;
         let catalog = connect(&catalog, ambient.clone()).await?;
         let maintenance =
@@ -149,6 +154,28 @@ fn read_options(options: &RewriteOptions) -> Result<(BTreeMap<String, String>, O
     }
     let filter = options.filter.as_deref().map(config::filter::parse).transpose()?;
     Ok((given, filter))
+}
+
+impl Session {
+    /// The configured tiers, as they are without any table's own wishes.
+    pub(super) fn tiers(&self) -> Result<Vec<Tier>> {
+        if self.settings.tiers.is_empty() {
+            return Ok(Vec::new());
+        }
+        let request = config::ArchiveRequest { allow_offline: true, ..config::ArchiveRequest::default() };
+        of_no_table(&self.settings, |layers| Ok(config::archive_policy(layers, &request)?.tiers))
+    }
+
+    /// Storage classes by tier, where one is configured.
+    pub(super) fn tier_classes(&self) -> Result<BTreeMap<String, String>> {
+        Ok(self.tiers()?.into_iter().filter_map(|tier| Some((tier.name, tier.storage_class?))).collect())
+    }
+}
+
+/// What the configuration says as long as no table, flag or property says otherwise.
+pub(super) fn of_no_table<T>(settings: &Settings, policy: impl FnOnce(&PolicyLayers<'_>) -> Result<T>) -> Result<T> {
+    let (options, properties, table) = (BTreeMap::new(), HashMap::new(), TableName::new(["*"], "*"));
+    policy(&PolicyLayers { options: &options, filter: None, settings, table: &table, properties: &properties })
 }
 
 /// Reads the configuration files.

@@ -121,6 +121,8 @@ pub struct Serve {
     pub metrics_tables: usize,
     /// How long a lease lasts that is not renewed.
     pub lease: Age,
+    /// A name that this scheduler keeps over restarts: it takes its own leases back at once. Made up when left out.
+    pub identity: Option<String>,
 }
 
 impl Default for Serve {
@@ -133,6 +135,7 @@ impl Default for Serve {
             inspect_every: minutes(15),
             metrics_tables: 10_000,
             lease: minutes(60),
+            identity: None,
         }
     }
 }

@@ -207,7 +207,7 @@ impl<'a> Run<'a> {
         let table = self.work.table;
         let summary = self.summary(&batch);
         let replaced = committer.replace(table, self.base, &batch, &summary).await;
-        let Replaced { result, committed_tasks, dropped, .. } = match replaced {
+        let Replaced { result, committed_tasks, dropped, attempts } = match replaced {
             Ok(replaced) => replaced,
             Err(error) => {
                 // An error (rather than an unknown result) means that nothing of this batch reached the catalog.
@@ -215,6 +215,8 @@ impl<'a> Run<'a> {
                 return Err(error);
             }
         };
+        let conflicts = u64::from(attempts.saturating_sub(1));
+        self.report.commit_conflicts = Some(self.report.commit_conflicts.unwrap_or(0) + conflicts);
         if let CommitResult::Unknown { reason } = &result {
             return Err(Error::unavailable(format!("whether the commit to {table} took effect is unknown: {reason}"))
                 .hint(

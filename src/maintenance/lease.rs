@@ -78,7 +78,7 @@ impl Maintenance {
                     self.pause(attempt).await;
                 }
                 Swap::Committed { .. } | Swap::Unknown { .. } => {
-                    tokio::time::sleep(SETTLE).await;
+                    self.ambient.sleep(SETTLE).await;
                     let fresh = memory(self.catalog.load_table(name).await?.metadata.properties());
                     match (fresh.lease_owner, fresh.lease_until_ms) {
                         (Some(holder), Some(until_ms)) if holder == owner => {
@@ -133,7 +133,7 @@ impl Maintenance {
     }
 
     async fn pause(&self, attempt: u32) {
-        tokio::time::sleep(self.ambient.jitter(Duration::from_millis(100) * attempt)).await;
+        self.ambient.sleep(self.ambient.jitter(Duration::from_millis(100) * attempt)).await;
     }
 }
 

@@ -85,6 +85,9 @@ pub struct TableReport {
     /// Groups committed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub groups_committed: Option<u64>,
+    /// Commits of data files that another writer's commit came before; they were tried again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub commit_conflicts: Option<u64>,
     /// Snapshots before.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub snapshots_before: Option<u64>,
@@ -151,6 +154,7 @@ impl TableReport {
             bytes_written: None,
             groups: None,
             groups_committed: None,
+            commit_conflicts: None,
             snapshots_before: None,
             snapshots_after: None,
             manifests_before: None,

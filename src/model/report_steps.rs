@@ -37,6 +37,7 @@ impl TableReport {
         sum(&mut self.bytes_written, step.bytes_written);
         sum(&mut self.groups, step.groups);
         sum(&mut self.groups_committed, step.groups_committed);
+        sum(&mut self.commit_conflicts, step.commit_conflicts);
         if let Some(removal) = &step.removed {
             self.add_removal(removal);
         }

@@ -134,7 +134,8 @@ impl Engine {
         let fleet = self.work.look(self.names(plan).await?).await;
         let now = self.ambient.now_ms();
         let left = plan.timing.windows.next_close(now).map(|close| u64::try_from(close - now).unwrap_or(0));
-        let ranking = rank(&fleet.tables, &plan.rules, &plan.budget.within(left), now);
+        let rules = Rules { owner: Some(self.owner_of(plan)), ..plan.rules.clone() };
+        let ranking = rank(&fleet.tables, &rules, &plan.budget.within(left), now);
         let chosen = ranking.chosen().count() as u64;
         tracing::info!(
             schedule = plan.label,
@@ -186,11 +187,15 @@ impl Engine {
         may
     }
 
+    /// Two schedules of one process are two owners: they must not work on one table at once either.
+    fn owner_of(&self, plan: &Plan) -> String {
+        format!("{}/{}", self.owner, plan.label)
+    }
+
     /// One table under its lease; `None` when somebody else has it.
     async fn run_leased(&self, plan: &Plan, choice: &Choice) -> Option<TableReport> {
         let table = &choice.table;
-        // Two schedules of one process are two owners: they must not work on one table at once either.
-        let owner = format!("{}/{}", self.owner, plan.label);
+        let owner = self.owner_of(plan);
         let lease = match self.work.take_lease(table, &owner, self.lease).await {
             Ok(Taken::Ours(lease)) => lease,
             Ok(Taken::Held { owner, until_ms }) => {

@@ -37,6 +37,8 @@ pub struct Rules {
     pub delete_permille: u64,
     /// What work costs.
     pub cost: CostModel,
+    /// Who ranks, in leases: its own leases, left by a process that died, keep it from nothing.
+    pub owner: Option<String>,
 }
 
 impl Rules {
@@ -51,6 +53,7 @@ impl Rules {
             old_ms: 5 * 24 * 3_600_000,
             delete_permille: 100,
             cost: CostModel::default(),
+            owner: None,
         }
     }
 }
@@ -322,7 +325,9 @@ fn why_not(table: &TableSummary, gain: &Gain, rules: &Rules, now_ms: i64) -> Opt
         return Some(WhyNot::Paused { failures: memory.failures, until_ms });
     }
     match (&memory.lease_owner, memory.lease_until_ms.filter(|until| *until > now_ms)) {
-        (Some(owner), Some(until_ms)) => Some(WhyNot::Leased { owner: owner.clone(), until_ms }),
+        (Some(owner), Some(until_ms)) if Some(owner) != rules.owner.as_ref() => {
+            Some(WhyNot::Leased { owner: owner.clone(), until_ms })
+        }
         _ => None,
     }
 }
@@ -452,6 +457,8 @@ mod tests {
         let ranking = rank(&[paused.clone(), leased.clone()], &rules, &Budget::default(), 1);
         assert_eq!(verdict(&ranking, "p"), &Verdict::Skip(WhyNot::Paused { failures: 4, until_ms: 7_200_000 }));
         assert_eq!(verdict(&ranking, "l"), &Verdict::Skip(WhyNot::Leased { owner: "w1".into(), until_ms: 500 }));
+        let own = Rules { owner: Some("w1".to_owned()), ..rules.clone() };
+        assert_eq!(names(&rank(&[leased.clone()], &own, &Budget::default(), 1)), ["l"]);
         assert_eq!(names(&rank(&[paused, leased], &rules, &Budget::default(), 7_200_000)), ["l", "p"]);
     }
 

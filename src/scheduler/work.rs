@@ -20,7 +20,9 @@ pub struct Job {
 }
 
 /// Looks at tables and works on them. Made by whoever knows configuration and policies; errors are per table.
-#[async_trait]
+///
+/// The engine runs on one thread: bytes are encoded on others, and what waits for catalog and store needs no more.
+#[async_trait(?Send)]
 pub trait Work: Send + Sync + 'static {
     /// Names of all tables.
     ///

@@ -30,6 +30,9 @@ pub(in crate::cli) struct FixtureArgs {
     /// Name of the table
     #[arg(long, default_value = "db.t", env = "ICEWRIGHT_TABLE", value_name = "TABLE")]
     pub(in crate::cli) table: String,
+    /// Make so many tables of this kind; their names get numbers
+    #[arg(long, default_value_t = 1, env = "ICEWRIGHT_FIXTURE_TABLES", value_name = "N")]
+    pub(in crate::cli) tables: u32,
     /// timeseries (year partitions), events (unpartitioned), many-types, or demo (one of each)
     #[arg(long, default_value = "timeseries", env = "ICEWRIGHT_FIXTURE_KIND", value_name = "KIND")]
     pub(in crate::cli) kind: String,

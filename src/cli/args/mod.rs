@@ -4,12 +4,14 @@ mod archive;
 mod compact;
 mod expire;
 mod fixture;
+mod fleet;
 mod inspect;
 mod maintain;
 mod manifests;
 mod orphans;
 mod plan;
 mod rank;
+mod serve;
 
 use std::path::PathBuf;
 
@@ -19,12 +21,14 @@ pub(super) use archive::{ArchiveArgs, ArchiveOptions, PlanArchiveArgs};
 pub(super) use compact::{CompactArgs, PlanCompactArgs, RewriteOptions};
 pub(super) use expire::{ExpireArgs, ExpireOptions, PlanExpireArgs};
 pub(super) use fixture::{DemoArgs, DoctorArgs, FixtureArgs};
+pub(super) use fleet::{CompletionsArgs, ConfigArgs, ConfigVerb, ForecastArgs, ManArgs};
 pub(super) use inspect::InspectArgs;
 pub(super) use maintain::{MaintainArgs, Step, StepOptions};
 pub(super) use manifests::{ManifestLimits, ManifestOptions, PlanManifestsArgs, RewriteManifestsArgs};
 pub(super) use orphans::{OrphanOptions, PlanOrphansArgs, RemoveOrphansArgs, RestoreArgs};
 pub(super) use plan::{ApplyArgs, PlanArgs, PlanOperation, PlanOutput};
 pub(super) use rank::RankArgs;
+pub(super) use serve::ServeArgs;
 
 /// Keeps Apache Iceberg tables fast and cheap.
 #[derive(Debug, Parser)]
@@ -69,6 +73,9 @@ pub(super) struct Global {
     /// Push metrics at the end of a run: http://victoria-metrics:8428, or a Pushgateway's /metrics/job/NAME
     #[arg(long, global = true, env = "ICEWRIGHT_METRICS_PUSH", value_name = "URL", hide_env_values = true)]
     pub(super) metrics_push: Option<String>,
+    /// Write a report of the run as one HTML page
+    #[arg(long, global = true, env = "ICEWRIGHT_REPORT", value_name = "FILE")]
+    pub(super) report: Option<PathBuf>,
     /// Threads for encoding [default: the processors this process may use]
     #[arg(long, global = true, env = "ICEWRIGHT_WORKERS", value_name = "N")]
     pub(super) workers: Option<usize>,
@@ -122,6 +129,16 @@ pub(super) enum Verb {
     Fixture(FixtureArgs),
     /// Check configuration, catalog and storage rights before the first run
     Doctor(DoctorArgs),
+    /// Run schedules for as long as the process lives, with a status page and metrics
+    Serve(ServeArgs),
+    /// Say what the fleet will need: hours, workers, storage by tier, money; with the arithmetic
+    Forecast(ForecastArgs),
+    /// Write, check or describe icewright.toml
+    Config(ConfigArgs),
+    /// Print completions for a shell
+    Completions(CompletionsArgs),
+    /// Print the manual page, or write one a verb
+    Man(ManArgs),
 }
 
 /// Which tables.

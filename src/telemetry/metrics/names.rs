@@ -111,12 +111,22 @@ metrics! {
     SCHEDULE_MISSED = "icewright_schedule_missed_total" Counter, ["schedule"], "Times at which a schedule was due and did not start: outside of its window, or during a downtime beyond its catch-up.";
     SCHEDULE_STARTED = "icewright_schedule_started_total" Counter, ["schedule"], "Times at which a schedule started.";
     LEASES_LOST = "icewright_leases_lost_total" Counter, [], "Runs that did not start because another process holds the table's lease.";
-    PUSH_FAILURES = "icewright_metrics_push_failures_total" Counter, [], "Pushes of metrics that did not arrive.";
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn should_be_listed_in_the_readme() {
+        let row = |metric: &&Metric| {
+            let labels = metric.labels.join(", ");
+            format!("| `{}` | {} | {labels} | {} |\n", metric.name, metric.kind.word(), metric.help)
+        };
+        let expected: String = ALL.iter().map(row).collect();
+        let readme = include_str!("../../../README.md");
+        assert!(readme.contains(&expected), "the README's table of metrics should be:\n{expected}");
+    }
 
     #[test]
     fn should_follow_the_conventions_of_prometheus() {

@@ -94,6 +94,7 @@ pub fn record_run(registry: &Registry, operation: &str, report: &TableReport, ow
         add(&names::RUN_BYTES_READ, report.bytes_read);
         add(&names::RUN_BYTES_WRITTEN, report.bytes_written);
         add(&names::RUN_GROUPS, report.groups_committed);
+        add(&names::RUN_CONFLICTS, report.commit_conflicts);
         add(&names::RUN_FILES_REMOVED, report.files_removed);
         add(&names::RUN_BYTES_REMOVED, report.bytes_removed);
         add(&names::RUN_FILES_SAVED, less(report.files_before, report.files_after));
