@@ -310,7 +310,9 @@ def test_should_be_observed(overlay, lake, root):
         )
         assert metrics, ask("/metrics") + log.read_text()
         due = re.findall(r'^icewright_schedule_next_timestamp_seconds\{schedule="([a-z-]+)"\}', ask("/metrics"), re.M)
-        assert sorted(due) == ([] if overlay == "prod" else ["archive", "compact", "expire", "remove-orphans"])
+        assert sorted(due) == (
+            ["observe"] if overlay == "prod" else ["archive", "compact", "expire", "observe", "remove-orphans"]
+        )
     same(lake)
 
 
