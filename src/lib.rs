@@ -1,14 +1,16 @@
-//! icewright keeps Apache Iceberg tables fast and cheap: it merges small files into 256–512 MiB ZSTD files, and does so
+//! icewright keeps Apache Iceberg tables fast and cheap: it merges small files into 256–512 MiB ZSTD files, moves ageing
+//! data to cheaper storage, keeps snapshots, metadata and manifests short, and removes what nothing refers to; all of that
 //! without ever losing, doubling or resurrecting a row. This page is the architecture: words, flow, rooms, invariants.
 //!
 //! # Words
 //!
 //! | word | meaning |
 //! |---|---|
-//! | `Policy` | what the owner wants: sizes, codec, limits. Resolved and validated once, before anything is read |
+//! | `Policy` | what the owner wants: sizes, retention, tiers. Resolved and validated once, before anything is read |
 //! | `TableState` | what is there: one consistent picture of a table at one snapshot |
-//! | `Plan` | what should happen and why: a plain, versioned, serialisable value, pinned to a base snapshot |
-//! | `Task` | one independent unit of a plan: one group of files to rewrite |
+//! | `History` | what there was: snapshots, branches, tags, older metadata files; what expiry decides on |
+//! | `Plan` | what should happen and why, one kind an operation: a plain, versioned, serialisable value, pinned to a base |
+//! | `Task` | one independent unit of a plan: one group of files to rewrite or move, one set of manifests to merge |
 //! | `Reason` | why a file or group was picked, or was not; shown in plans, logs and reports alike |
 //! | `Outcome` | what running a task made: new files with their statistics |
 //! | `Commit` | outcomes made durable in the catalog by compare-and-swap |
@@ -22,7 +24,9 @@
 //! TableState (lake) ┘  pure        bytes only           metadata only     deletes only
 //! ```
 //!
-//! `maintenance` runs this flow over one table. A plan can be saved, read by a person, and applied later or elsewhere.
+//! `maintenance` runs this flow over one table, for one operation or, as `maintain`, for all of them in the order in which
+//! one feeds the next: compaction, manifests, expiry, orphans, tiers. Expiry and orphan removal have no bytes to make: their
+//! plans go to the committer and to `reclaim`. A plan can be saved, read by a person, and applied later or elsewhere.
 //!
 //! # The rooms, and who may use whom
 //!
@@ -59,7 +63,8 @@
 //! - **I5** A commit has three results: committed, rejected, unknown. Unknown is resolved by looking for our own snapshot
 //!   in fresh metadata. Nothing is deleted while it is unknown.
 //! - **I6** A crash at any instruction leaves a readable table and, at worst, unreferenced files.
-//! - **I7** Nothing reachable from retained metadata is ever deleted, and nothing outside the table's own locations.
+//! - **I7** Nothing reachable from retained metadata is ever deleted, and nothing outside the table's own locations. What is
+//!   reachable is computed from metadata that is younger than the commit, or than the listing; young files are left alone.
 //! - **I8** Planning again right after a run gives an empty plan, whatever the codec or the data.
 //! - **I9** Memory stays within the budget (`--memory`, default 512 MiB; the container's limit is read).
 //! - **I10** What is not fully supported is refused with a clear error before anything is written, never approximated.
@@ -70,9 +75,9 @@
 //!
 //! # How to add an operation
 //!
-//! A policy and its reasons in `model`, a pure file in `planner` with layout tests, a variant of
-//! [`model::Task`], the work in `executor`, its metadata in `committer`, one file in `maintenance` that joins them, one
-//! in `cli` for the verb.
+//! A policy, its reasons and a variant of [`model::Plan`] in `model`, a pure file in `planner` with layout tests, the work
+//! in `executor` (or `reclaim`), its metadata in `committer`, options in `config`, one file in `maintenance` that joins
+//! them and a step in `maintenance::maintain`, one in `cli` for the verb.
 
 pub mod cli;
 pub mod committer;
