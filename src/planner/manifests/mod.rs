@@ -7,7 +7,8 @@
 //!   Large ones stay as they are, unless the merged ones would make the group scattered.
 //!
 //! After a run, planning again gives nothing (I8): every new manifest but the last of its task has at least the target's
-//! size, and sorted manifests overlap one another no more than [`spread::sorted_depth`].
+//! size, and sorted manifests overlap one another no more than sorting makes
+//! unavoidable (`Spread::sorted_depth`).
 
 mod spread;
 

@@ -3,8 +3,8 @@
 //!
 //! A buffer of fixed size is sorted and written as a run: neighbours share most of their path, so a record holds only
 //! what differs from the one before it, and ZSTD halves the rest (some 40 bytes a file with a random name). Runs of one
-//! level are merged into one of the next whenever there are [`FAN_IN`] of them, so the work is n log n and the number of
-//! open files small. The files have no name where the system allows that: a kill leaves nothing behind.
+//! level are merged into one of the next whenever there are 16 of them, so the work is n log n and the number of open
+//! files small. The files have no name where the system allows that: a kill leaves nothing behind.
 
 mod run;
 
