@@ -1,5 +1,8 @@
 //! Where one output file ends and the next begins: by what was measured, not by what was planned.
 
+/// The share of the target that one of several files may exceed it by, where the edges of row groups leave no other way.
+const SLIVER: f64 = 1.0 / 64.0;
+
 /// Decides before every row group whether the file at hand is closed first.
 ///
 /// All outputs of a group should lie between half the target and the target. What is left is divided anew each time:
@@ -13,19 +16,20 @@ pub(crate) struct Cutter {
     input_done: u64,
     output_done: u64,
     in_file: u64,
+    closed_any: bool,
 }
 
 impl Cutter {
     /// A cutter for `input` bytes, of which the plan expects `expected` bytes to come out.
     pub(crate) fn new(target: u64, input: u64, expected: u64) -> Self {
         let ratio = if input == 0 { 1.0 } else { expected as f64 / input as f64 };
-        Self { target, ratio, input_left: input, input_done: 0, output_done: 0, in_file: 0 }
+        Self { target, ratio, input_left: input, input_done: 0, output_done: 0, in_file: 0, closed_any: false }
     }
 
     /// Output bytes per input byte, as measured so far (as planned before anything was).
     pub(crate) fn ratio(&self) -> f64 {
-        // The plan's guess fades as measurements come in; one row group is enough to outweigh it.
-        let guess = (self.target as f64 / 64.0).max(1.0);
+        // The plan's guess fades as measurements come in (one row group is enough to outweigh it), and ends with a file.
+        let guess = if self.closed_any { 0.0 } else { (self.target as f64 / 64.0).max(1.0) };
         let (input, output) = (self.input_done as f64, self.output_done as f64);
         (guess * self.ratio + output) / (guess + input)
     }
@@ -38,12 +42,18 @@ impl Cutter {
         let (target, ratio, in_file) = (self.target as f64, self.ratio(), self.in_file as f64);
         let next = next as f64 * ratio;
         let to_come = in_file + self.input_left as f64 * ratio;
-        if in_file + next > target {
-            return true;
+        // A hair more than one file, as row groups and measures waver: a sliver of its own would be worse.
+        if self.closed_any && to_come <= target * (1.0 + SLIVER) {
+            return false;
         }
         let files = (to_come / target).ceil().max(1.0);
+        // Closing here must leave no more than the other files can hold.
+        let rest_fits = to_come - in_file <= (files - 1.0) * target;
+        if in_file + next > if rest_fits { target } else { target * (1.0 + SLIVER) } {
+            return true;
+        }
         // Close where the edge of a row group is nearest to the equal share.
-        files > 1.0 && in_file + next / 2.0 > to_come / files
+        files > 1.0 && rest_fits && in_file + next / 2.0 > to_come / files
     }
 
     /// A row group was written: from so many input bytes came so many output bytes.
@@ -57,6 +67,7 @@ impl Cutter {
     /// The file at hand was closed.
     pub(crate) fn closed(&mut self) {
         self.in_file = 0;
+        self.closed_any = true;
     }
 }
 
@@ -106,7 +117,9 @@ mod tests {
             for file in &files {
                 prop_assert!(*file <= target + slack, "{files:?}");
             }
-            if total > target + slack {
+            // Where the files that are needed have no room for the edges of a row group between them, one more is needed.
+            let room = total.div_ceil(target) * target - total;
+            if total > target + slack && room > slack {
                 // The first file may be cut by a wrong guess, and the last takes the remainder: both within a row group
                 // of the band as long as the guess is corrected in time.
                 for file in &files {
