@@ -287,35 +287,6 @@ def test_should_fail_at_once_when_the_configuration_is_wrong(lake, root):
     assert away.returncode in again, (away.returncode, away.stderr)
 
 
-@pytest.mark.parametrize("overlay", ["prod", "serve"])
-def test_should_be_observed(overlay, lake, root):
-    """The observer, and the scheduler in its place: ready, with every table's metrics, and gone in good order."""
-    if not re.search(r"^  serve ", tools.run(tools.icewright(), "--help").stdout, re.M):
-        pytest.skip("this icewright has no serve yet: the observer and overlays/serve are not tried")
-    pod = Pod(overlay, "Deployment", "icewright-observer", lake.folder, lake)
-    (port,) = (p["containerPort"] for p in pod.container["ports"])
-    assert template(pod.doc)["metadata"]["annotations"]["prometheus.io/port"] == str(port)
-
-    def ask(path):
-        return lake.run("curl", "-sf", f"http://127.0.0.1:{port}{path}", check=False).stdout
-
-    with pod.running(root, SECRETS, STORE, hosts=HOSTS) as log:
-        for probe in ("readinessProbe", "livenessProbe"):
-            assert stack.until(lambda: ask(pod.container[probe]["httpGet"]["path"]), 60), log.read_text()
-        metrics = stack.until(
-            lambda: re.search(
-                r'^icewright_table_last_snapshot_timestamp_seconds\{table="market.prices"\} \S+$', ask("/metrics"), re.M
-            ),
-            60,
-        )
-        assert metrics, ask("/metrics") + log.read_text()
-        due = re.findall(r'^icewright_schedule_next_timestamp_seconds\{schedule="([a-z-]+)"\}', ask("/metrics"), re.M)
-        assert sorted(due) == (
-            ["observe"] if overlay == "prod" else ["archive", "compact", "expire", "observe", "remove-orphans"]
-        )
-    same(lake)
-
-
 def test_should_run_on_a_laptop(root):
     """The dev overlay: its job makes the lake on the volume, its CronJob compacts it within half a GiB."""
     with tools.workplace("dev") as folder, Network() as network:

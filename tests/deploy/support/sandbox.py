@@ -116,25 +116,6 @@ class Pod:
         finally:
             memory.remove()
 
-    @contextlib.contextmanager
-    def running(self, root, secrets, extra, claims=None, hosts=""):
-        """Runs it until the end of the block; then it is stopped as a pod is, within its grace period and in good order."""
-        memory = Memory(int(amount(self.container["resources"]["limits"]["memory"])))
-        command = self.network.inside(*self.sandbox(root, secrets, extra, claims or {}, hosts))
-        log = self.folder / f"{self.doc['metadata']['name']}.log"
-        process = subprocess.Popen(command, stdout=open(log, "w"), stderr=subprocess.STDOUT, preexec_fn=memory.join)
-        try:
-            yield log
-            assert process.poll() is None, log.read_text()
-            (child,) = tools.run("pgrep", "-P", process.pid).stdout.split()
-            os.kill(int(child), signal.SIGTERM)
-            assert process.wait(self.spec["terminationGracePeriodSeconds"]) == 0, log.read_text()
-            assert memory.killed() == 0
-        finally:
-            process.kill()
-            process.wait()
-            memory.remove()
-
     def sandbox(self, root, secrets, extra, claims, hosts):
         user = self.spec["securityContext"]
         assert self.container["securityContext"]["readOnlyRootFilesystem"] is True
