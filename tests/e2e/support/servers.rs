@@ -32,7 +32,7 @@ impl Drop for Server {
     }
 }
 
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
@@ -52,38 +52,37 @@ impl Server {
     }
 }
 
-/// PostgreSQL from Debian's package, as user `postgres` when we are root (it refuses to run as root).
-pub(crate) fn postgres() -> Option<Server> {
+fn postgres_bin() -> PathBuf {
     let versions = Path::new("/usr/lib/postgresql");
-    let bin = std::fs::read_dir(versions)
+    std::fs::read_dir(versions)
         .ok()
         .and_then(|entries| entries.flatten().map(|e| e.path().join("bin")).max())
-        .unwrap_or_else(|| versions.join("15/bin"));
-    if !available("PostgreSQL", &bin.join("initdb")) {
-        return None;
+        .unwrap_or_else(|| versions.join("15/bin"))
+}
+
+/// A program of PostgreSQL, as user `postgres` when we are root (it refuses to run as root).
+fn as_postgres(program: &Path) -> Command {
+    let root = Command::new("id").arg("-u").output().unwrap().stdout.starts_with(b"0\n");
+    let mut command = if root { Command::new("runuser") } else { Command::new(program) };
+    if root {
+        command.args(["-u", "postgres", "--"]).arg(program);
     }
+    command.current_dir("/").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command
+}
+
+/// A folder that any user may write to.
+fn open_folder() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o777)).unwrap();
-    let data = dir.path().join("data");
-    let root = Command::new("id").arg("-u").output().unwrap().stdout.starts_with(b"0\n");
-    let as_postgres = |program: PathBuf| {
-        let mut command = if root { Command::new("runuser") } else { Command::new(&program) };
-        if root {
-            command.args(["-u", "postgres", "--"]).arg(program);
-        }
-        command.current_dir("/").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        command
-    };
-    let made = as_postgres(bin.join("initdb"))
-        .args(["-A", "trust", "-U", "postgres", "--no-sync", "-D"])
-        .arg(&data)
-        .status()
-        .unwrap();
-    assert!(made.success(), "initdb failed");
+    dir
+}
+
+fn start_postgres(bin: &Path, data: &Path, dir: tempfile::TempDir) -> Server {
     let port = free_port();
-    let child = as_postgres(bin.join("postgres"))
+    let child = as_postgres(&bin.join("postgres"))
         .arg("-D")
-        .arg(&data)
+        .arg(data)
         .args(["-p", &port.to_string(), "-c", "listen_addresses=127.0.0.1", "-c", "fsync=off", "-c"])
         .arg(format!("unix_socket_directories={}", dir.path().display()))
         .spawn()
@@ -91,7 +90,61 @@ pub(crate) fn postgres() -> Option<Server> {
     let server = Server::start(child, port, dir, "PostgreSQL");
     // It listens a moment before it lets anybody in.
     std::thread::sleep(Duration::from_millis(500));
-    Some(server)
+    server
+}
+
+/// PostgreSQL from Debian's package.
+pub(crate) fn postgres() -> Option<Server> {
+    let bin = postgres_bin();
+    if !available("PostgreSQL", &bin.join("initdb")) {
+        return None;
+    }
+    let dir = open_folder();
+    let data = dir.path().join("data");
+    let made = as_postgres(&bin.join("initdb"))
+        .args(["-A", "trust", "-U", "postgres", "--no-sync", "-D"])
+        .arg(&data)
+        .status()
+        .unwrap();
+    assert!(made.success(), "initdb failed");
+    Some(start_postgres(&bin, &data, dir))
+}
+
+/// A hot standby of a primary, following it from now on.
+pub(crate) fn standby(primary: &Server) -> Server {
+    let bin = postgres_bin();
+    let dir = open_folder();
+    let data = dir.path().join("data");
+    let copied = as_postgres(&bin.join("pg_basebackup"))
+        .args([
+            "-h",
+            "127.0.0.1",
+            "-p",
+            &primary.port.to_string(),
+            "-U",
+            "postgres",
+            "-X",
+            "stream",
+            "-c",
+            "fast",
+            "-R",
+            "-D",
+        ])
+        .arg(&data)
+        .status()
+        .unwrap();
+    assert!(copied.success(), "pg_basebackup failed");
+    start_postgres(&bin, &data, dir)
+}
+
+/// What one statement answers.
+pub(crate) fn sql(port: u16, statement: &str) -> String {
+    let out = Command::new(postgres_bin().join("psql"))
+        .args(["-h", "127.0.0.1", "-p", &port.to_string(), "-U", "postgres", "-At", "-c", statement])
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    String::from_utf8_lossy(&out.stdout).into_owned()
 }
 
 /// moto's S3 server, with a bucket called `lake`.
