@@ -78,6 +78,11 @@ impl Gain {
     pub fn total(&self) -> u64 {
         self.files + self.deletes + self.manifests + self.snapshots + self.unknown
     }
+
+    /// Whether a run may be worth its while: it gains enough, or what it gains is only known once it is looked at.
+    pub fn is_worth(&self, min: u64) -> bool {
+        self.unknown > 0 || self.total() >= min
+    }
 }
 
 impl fmt::Display for Gain {
@@ -307,7 +312,7 @@ fn cut(choice: &mut Choice, table: &TableSummary, rules: &Rules, budget: &Budget
                 .try_into()
                 .unwrap_or(u64::MAX);
             (choice.cost, choice.max_files) = (cost, Some(files));
-            return choice.gain.total() >= rules.min_gain.max(1);
+            return choice.gain.is_worth(rules.min_gain.max(1));
         }
     }
     false
@@ -318,7 +323,7 @@ fn why_not(table: &TableSummary, gain: &Gain, rules: &Rules, now_ms: i64) -> Opt
     if gain.total() == 0 {
         return Some(WhyNot::NothingToDo);
     }
-    if gain.total() < rules.min_gain {
+    if !gain.is_worth(rules.min_gain) {
         return Some(WhyNot::TooLittle { min: rules.min_gain });
     }
     if let Some(until_ms) = paused_until(memory, now_ms) {
@@ -445,6 +450,14 @@ mod tests {
             0,
         );
         assert_eq!(verdict(&ranking, "one"), &Verdict::Skip(WhyNot::TooLarge { part: BudgetPart::Bytes }));
+    }
+
+    #[test]
+    fn should_look_where_the_gain_is_only_known_then() {
+        for operation in [Operation::RemoveOrphans, Operation::Archive] {
+            let rules = Rules { min_gain: 4, ..Rules::new(operation.name(), vec![operation]) };
+            assert_eq!(names(&rank(&[table("db.t", 10, GB)], &rules, &Budget::default(), 0)), ["t"], "{operation}");
+        }
     }
 
     #[test]
