@@ -231,7 +231,9 @@ impl fmt::Display for StayReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::FilteredOut => f.write_str("ruled out by --where"),
-            Self::AgeUnknown => f.write_str("its age is not known (no time in partition or bounds)"),
+            Self::AgeUnknown => {
+                f.write_str("its age is not known (no time in partition or bounds, or none named: time-column)")
+            }
             Self::ColderThanNeeded => f.write_str("colder than its age asks for (archive --to brings data back)"),
             Self::BroughtBack => f.write_str("brought back lately"),
             Self::HasDeletes { .. } => f.write_str("delete files apply to it"),

@@ -16,6 +16,7 @@ use super::args::{DemoArgs, ExpireOptions, Global, ManifestOptions, RewriteOptio
 use super::ending::{Aftermath, finish};
 use super::session::{Session, resources};
 use super::{fixture, inspect, output, render};
+use crate::config::Settings;
 use crate::error::{Error, Result};
 use crate::fixture::{TableSpec, demo_tables};
 use crate::lake::{Ambient, connect_or_create};
@@ -53,14 +54,14 @@ pub(super) async fn run(global: &Global, args: &DemoArgs) -> Result<u8> {
     disk::date(&dir, ambient.now_ms())?;
 
     let aftermath = Aftermath::new(global, &ambient)?;
-    let session = Session {
+    let mut session = Session {
         maintenance: Maintenance {
             catalog,
             ambient,
             resources: resources(global)?,
             progress: Arc::new(Progress::default()),
         },
-        settings: tiers::settings(&dir)?,
+        settings: Settings::default(),
         json: global.json,
         aftermath,
     };
@@ -68,6 +69,7 @@ pub(super) async fn run(global: &Global, args: &DemoArgs) -> Result<u8> {
     health(&session, &specs).await?;
     output::talk("3. Three weeks of writers, with icewright expire on Thursdays and icewright maintain on Sundays");
     let mut reports = weeks::run(&session, &specs, &dir).await?;
+    session.settings = tiers::settings(&dir)?;
     output::talk(&format!("4. Four years in three tiers: icewright archive --table {}", specs[0].name));
     let archived = tiers::run(&session, &specs[0].name).await;
     reports.push(archived);
