@@ -1,9 +1,13 @@
 //! Plans, reports and histograms as text for people.
 
+use std::collections::BTreeMap;
+
 use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
 use comfy_table::{CellAlignment, Table, TableComponent};
 
-use crate::model::{CompactPlan, Plan, RewriteTask, Route, SizeClass, SkipReason, Status, TableReport, human_bytes};
+use crate::model::{
+    CompactPlan, DeleteFate, Plan, RewriteTask, Route, SizeClass, SkipReason, Status, TableReport, human_bytes,
+};
 
 /// The width of the longest bar.
 const BAR: u64 = 32;
@@ -108,6 +112,7 @@ pub(super) fn compact_plan(plan: &CompactPlan, every_file: bool) -> String {
         text.push('\n');
     }
     text.push_str(&skipped(plan));
+    text.push_str(&deletes(plan));
     if every_file {
         text.push_str(&files(plan));
     }
@@ -140,7 +145,8 @@ fn skipped(plan: &CompactPlan) -> String {
         let words = match &file.why {
             // The numbers differ from group to group: one line for all of them.
             SkipReason::TooFewFiles { min, .. } => format!("fewer than {min} candidates in their partition"),
-            SkipReason::HasDeletes { .. } => "delete files apply to them (not supported yet)".to_owned(),
+            SkipReason::FewDeletes { .. } => "few of their rows are deleted".to_owned(),
+            SkipReason::UnsupportedDeletes { what, .. } => format!("a delete file applies to them that {what}"),
             other => other.to_string(),
         };
         match reasons.iter_mut().find(|(known, ..)| *known == words) {
@@ -156,6 +162,25 @@ fn skipped(plan: &CompactPlan) -> String {
         .iter()
         .map(|(words, files, bytes)| format!("left alone: {files} files, {}: {words}\n", human_bytes(*bytes)))
         .collect()
+}
+
+/// What becomes of delete files, counted.
+fn deletes(plan: &CompactPlan) -> String {
+    let words = |fate: &DeleteFate| match fate {
+        DeleteFate::NothingLeft => "go: no live data file can match them",
+        DeleteFate::AllRewritten { .. } => "go: all files that they apply to are rewritten",
+        DeleteFate::StillApplies { .. } => "stay: they apply to files that are not rewritten",
+    };
+    let mut counted: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
+    for delete in &plan.deletes {
+        let (files, bytes) = counted.entry(words(&delete.fate)).or_default();
+        *files += 1;
+        *bytes += delete.size;
+    }
+    let line = |(words, (files, bytes)): (&str, (u64, u64))| {
+        format!("delete files: {files}, {}, {words}\n", human_bytes(bytes))
+    };
+    counted.into_iter().map(line).collect()
 }
 
 fn files(plan: &CompactPlan) -> String {

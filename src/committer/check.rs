@@ -5,14 +5,15 @@ use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt};
 use iceberg::spec::{
-    DataContentType, Manifest, ManifestContentType, ManifestEntryRef, ManifestFile, ManifestStatus, Struct,
+    DataFileFormat, Manifest, ManifestContentType, ManifestEntryRef, ManifestFile, ManifestStatus, Struct,
 };
 
+use super::retire::{content_of, key_of};
 use super::{DropReason, Dropped};
 use crate::error::{Context, Result};
 use crate::lake::LoadedTable;
 use crate::lake::manifests::{MANIFESTS_AT_ONCE, read_manifest};
-use crate::model::{Base, Outcome};
+use crate::model::{Base, DeleteContent, DeleteKey, Outcome};
 
 /// Looks at fresh metadata on every attempt; remembers what it has read (manifests never change).
 #[derive(Debug)]
@@ -21,6 +22,8 @@ pub(super) struct Check<'a> {
     /// Input path to task.
     inputs: HashMap<&'a str, u32>,
     tasks: Vec<u32>,
+    /// The deletes that each task has applied, and whether they may have deleted a row.
+    applied: HashMap<u32, HashMap<&'a DeleteKey, bool>>,
     specs: HashSet<i32>,
     /// Data manifests that hold none of the inputs.
     strangers: HashSet<String>,
@@ -51,11 +54,32 @@ impl<'a> Check<'a> {
             base,
             inputs,
             tasks: outcomes.iter().map(|outcome| outcome.task).collect(),
+            applied: outcomes
+                .iter()
+                .map(|outcome| {
+                    (outcome.task, outcome.applied.iter().map(|delete| (&delete.key, delete.used)).collect())
+                })
+                .collect(),
             specs: outcomes.iter().map(|outcome| outcome.spec_id).collect(),
             strangers: HashSet::new(),
             holders: HashMap::new(),
             deletes: HashMap::new(),
         }
+    }
+
+    /// Live and dead entries of a delete manifest that was read.
+    pub(super) fn deletes_of(&self, manifest: &str) -> &[ManifestEntryRef] {
+        self.deletes.get(manifest).map(|manifest| manifest.entries()).unwrap_or_default()
+    }
+
+    /// A data manifest that holds inputs.
+    pub(super) fn holder(&self, manifest: &str) -> Option<&Arc<Manifest>> {
+        self.holders.get(manifest)
+    }
+
+    /// A delete manifest that was read.
+    pub(super) fn delete_manifest(&self, manifest: &str) -> Option<&Arc<Manifest>> {
+        self.deletes.get(manifest)
     }
 
     /// Checks all groups against the current manifests.
@@ -124,8 +148,9 @@ impl<'a> Check<'a> {
         Ok(())
     }
 
-    /// Drops groups with an input that a delete file applies to, unless the delete also applies to the outputs: an
-    /// equality delete newer than the base does, because outputs carry the base's data sequence number (I4).
+    /// Drops groups with an input that a delete applies to which the group has not applied, unless the delete also applies
+    /// to the outputs: an equality delete newer than the base does, because outputs carry the base's data sequence number
+    /// (I4). Drops groups, too, whose applied deletes are gone: after a rollback, what they deleted lives again.
     fn hit_by_deletes(
         &self,
         table: &LoadedTable,
@@ -137,35 +162,50 @@ impl<'a> Check<'a> {
         for (spec, entry) in live.values() {
             by_partition.entry((*spec, entry.data_file().partition())).or_default().push(entry);
         }
-        for file in list.iter().filter(|manifest| manifest.content == ManifestContentType::Deletes) {
-            let Some(manifest) = self.deletes.get(&file.manifest_path) else { continue };
-            let everywhere =
-                table.metadata.partition_spec_by_id(file.partition_spec_id).is_some_and(|spec| spec.is_unpartitioned());
-            for delete in manifest.entries().iter().filter(|entry| entry.status != ManifestStatus::Deleted) {
-                let data = delete.data_file();
-                let sequence = delete.sequence_number().unwrap_or(0);
-                let equality = data.content_type() == DataContentType::EqualityDeletes;
-                if equality && sequence > self.base.sequence_number {
-                    continue;
+        let deletes: Vec<(i32, &ManifestEntryRef)> = list
+            .iter()
+            .filter(|manifest| manifest.content == ManifestContentType::Deletes)
+            .flat_map(|file| self.deletes_of(&file.manifest_path).iter().map(|entry| (file.partition_spec_id, entry)))
+            .filter(|(_, entry)| entry.status != ManifestStatus::Deleted)
+            .collect();
+        let is_vector = |entry: &ManifestEntryRef| entry.data_file().file_format() == DataFileFormat::Puffin;
+        // A deletion vector holds all older positions of its file: those no longer apply by themselves.
+        let vectors: HashSet<String> = deletes
+            .iter()
+            .filter(|(_, entry)| is_vector(entry))
+            .filter_map(|(_, entry)| entry.data_file().referenced_data_file())
+            .collect();
+        let mut seen: HashSet<DeleteKey> = HashSet::new();
+        for (spec_id, delete) in deletes {
+            let data = delete.data_file();
+            let (key, content) = (key_of(delete), content_of(delete));
+            let sequence = delete.sequence_number().unwrap_or(0);
+            let equality = content == DeleteContent::Equality;
+            if equality && sequence > self.base.sequence_number {
+                continue;
+            }
+            let mut hit = |entry: &ManifestEntryRef| {
+                let replaced = !equality && !is_vector(delete) && vectors.contains(entry.file_path());
+                let applies = content.reaches(sequence, entry.sequence_number().unwrap_or(0)) && !replaced;
+                let Some(task) = self.inputs.get(entry.file_path()).filter(|_| applies) else { return };
+                if !self.applied.get(task).is_some_and(|applied| applied.contains_key(&key)) {
+                    reasons
+                        .entry(*task)
+                        .or_insert_with(|| DropReason::NewDeletes { path: data.file_path().to_owned() });
                 }
-                let mut hit = |entry: &ManifestEntryRef| {
-                    let older = entry.sequence_number().unwrap_or(0);
-                    let applies = sequence > older || (!equality && sequence == older);
-                    if let Some(task) = self.inputs.get(entry.file_path()).filter(|_| applies) {
-                        reasons
-                            .entry(*task)
-                            .or_insert_with(|| DropReason::NewDeletes { path: data.file_path().to_owned() });
-                    }
-                };
-                match data.referenced_data_file() {
-                    Some(path) if !equality => live.get(&path).into_iter().for_each(|(_, entry)| hit(entry)),
-                    _ if equality && everywhere => live.values().for_each(|(_, entry)| hit(entry)),
-                    _ => by_partition
-                        .get(&(file.partition_spec_id, data.partition()))
-                        .into_iter()
-                        .flatten()
-                        .for_each(|entry| hit(entry)),
-                }
+            };
+            let everywhere = table.metadata.partition_spec_by_id(spec_id).is_some_and(|spec| spec.is_unpartitioned());
+            match data.referenced_data_file() {
+                Some(path) if !equality => live.get(&path).into_iter().for_each(|(_, entry)| hit(entry)),
+                _ if equality && everywhere => live.values().for_each(|(_, entry)| hit(entry)),
+                _ => by_partition.get(&(spec_id, data.partition())).into_iter().flatten().for_each(|entry| hit(entry)),
+            }
+            seen.insert(key);
+        }
+        for (task, applied) in &self.applied {
+            let gone = applied.iter().filter(|(key, used)| **used && !seen.contains(**key));
+            if let Some(gone) = gone.map(|(key, _)| key).min() {
+                reasons.entry(*task).or_insert_with(|| DropReason::DeletesGone { path: gone.path.clone() });
             }
         }
     }

@@ -17,6 +17,7 @@ mod entries;
 mod expire;
 mod manifests;
 mod properties;
+mod retire;
 mod retry;
 mod snapshot;
 mod swap;
@@ -29,13 +30,14 @@ use iceberg::spec::{Operation, Struct};
 
 use crate::error::{Context, Error, Result};
 use crate::lake::{Ambient, Catalog, LoadedTable, manifests::read_manifest_list};
-use crate::model::{Base, NewFile, Outcome, TableName};
+use crate::model::{Base, DeleteKey, NewFile, Outcome, TableName};
 use change::Change;
 use check::Check;
 pub use expire::Expired;
 pub use manifests::ManifestsRewritten;
+use retire::{Retired, Retirement};
 pub use retry::Retry;
-use write::Written;
+use write::{Gone, Written};
 
 /// Writes metadata through one catalog.
 #[derive(Debug, Clone)]
@@ -81,6 +83,11 @@ pub enum DropReason {
         /// The delete file.
         path: String,
     },
+    /// A delete file that was applied is no longer live: the rows live again.
+    DeletesGone {
+        /// The delete file.
+        path: String,
+    },
 }
 
 /// A group that was not committed.
@@ -101,6 +108,8 @@ pub struct Replaced {
     pub committed_tasks: Vec<u32>,
     /// The tasks that were left out, and why.
     pub dropped: Vec<Dropped>,
+    /// The deletes that are no longer live with this commit.
+    pub retired: Vec<DeleteKey>,
     /// How often it was tried.
     pub attempts: u32,
 }
@@ -134,15 +143,33 @@ impl Committer {
         outcomes: &[Outcome],
         summary: &BTreeMap<String, String>,
     ) -> Result<Replaced> {
+        self.replace_and_retire(name, base, outcomes, None, summary).await
+    }
+
+    /// The same; in the same snapshot, delete files go that no live data file can match any more: of those in `retire`
+    /// and those that the outcomes applied. Without a list (`None`) none goes. With a list there may be no outcome at all.
+    ///
+    /// # Errors
+    /// As [`Committer::replace`].
+    pub async fn replace_and_retire(
+        &self,
+        name: &TableName,
+        base: &Base,
+        outcomes: &[Outcome],
+        retire: Option<&[DeleteKey]>,
+        summary: &BTreeMap<String, String>,
+    ) -> Result<Replaced> {
         for outcome in outcomes {
-            if outcome.rows_in != outcome.rows_out {
+            let deleted = if outcome.applied.is_empty() { 0 } else { outcome.rows_deleted };
+            if outcome.rows_in != outcome.rows_out + deleted {
                 return Err(Error::internal(format!(
-                    "group {} of {name} would turn {} rows into {}",
-                    outcome.task, outcome.rows_in, outcome.rows_out
+                    "group {} of {name} would turn {} rows into {}, with {} deleted",
+                    outcome.task, outcome.rows_in, outcome.rows_out, outcome.rows_deleted
                 )));
             }
         }
         let mut checker = Check::new(base, outcomes);
+        let mut retirement = Retirement::new(base, retire);
         let mut retry: Option<Retry> = None;
         let mut attempts = 0;
         loop {
@@ -156,38 +183,38 @@ impl Committer {
             let found = checker.run(&table, &list).await?;
             let kept: Vec<&Outcome> =
                 outcomes.iter().filter(|o| !found.dropped.iter().any(|d| d.task == o.task)).collect();
-            if kept.is_empty() {
-                let result = CommitResult::NothingLeft;
-                return Ok(Replaced { result, committed_tasks: Vec::new(), dropped: found.dropped, attempts });
+            let replaced = |result: CommitResult, committed: bool, retired: &Retired| Replaced {
+                result,
+                committed_tasks: if committed { kept.iter().map(|outcome| outcome.task).collect() } else { Vec::new() },
+                dropped: found.dropped.clone(),
+                retired: if committed { retired.keys() } else { Vec::new() },
+                attempts,
+            };
+            if kept.is_empty() && !outcomes.is_empty() {
+                return Ok(replaced(CommitResult::NothingLeft, false, &Retired::default()));
+            }
+            let retired = retirement.run(&table, &list, &checker, &kept).await?;
+            if kept.is_empty() && retired.is_empty() {
+                return Ok(replaced(CommitResult::NothingLeft, false, &retired));
             }
             let snapshot_id = self.ambient.snapshot_id();
             let mut written = Written::new(&table, &self.ambient, snapshot_id);
-            let made = written.replacement(base, &kept, &found, list).await;
+            let gone = Gone { found: &found, checker: &checker, retired: &retired };
+            let made = written.replacement(base, &kept, gone, list).await;
             let (change, manifests) = self.or_clean(&table, &written, made).await?;
             let result = self
                 .finish(&table, &mut written, Operation::Replace, change, manifests, summary)
                 .await
                 .while_doing(|| format!("committing to {name}"))?;
-            let committed = || kept.iter().map(|outcome| outcome.task).collect();
             match result {
                 CommitResult::Rejected { reason } => {
                     if !retry.wait(&self.ambient).await {
-                        let result = CommitResult::Rejected { reason };
-                        return Ok(Replaced { result, committed_tasks: Vec::new(), dropped: found.dropped, attempts });
+                        return Ok(replaced(CommitResult::Rejected { reason }, false, &retired));
                     }
                     tracing::info!(table = %name, attempt = attempts, reason, "another writer was first, trying again");
                 }
-                CommitResult::Committed { .. } => {
-                    return Ok(Replaced { result, committed_tasks: committed(), dropped: found.dropped, attempts });
-                }
-                other => {
-                    return Ok(Replaced {
-                        result: other,
-                        committed_tasks: Vec::new(),
-                        dropped: found.dropped,
-                        attempts,
-                    });
-                }
+                CommitResult::Committed { .. } => return Ok(replaced(result, true, &retired)),
+                other => return Ok(replaced(other, false, &retired)),
             }
         }
     }

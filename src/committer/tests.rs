@@ -1,5 +1,6 @@
 //! The protocol against a real SQLite catalog, with scripted faults between committer and catalog.
 
+mod deletes;
 mod manifests;
 
 use std::collections::{HashSet, VecDeque};
@@ -159,6 +160,8 @@ impl Fixture {
             route: Route::Encode,
             rows_in: records,
             rows_out: records,
+            rows_deleted: 0,
+            applied: Vec::new(),
             bytes_read: 1,
             bytes_written: 1,
             seconds: 0.0,

@@ -1,22 +1,32 @@
 //! Writing manifests, and removing them again when they were not wanted.
 
 use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 
 use iceberg::spec::{
-    FormatVersion, Manifest, ManifestFile, ManifestStatus, ManifestWriter, ManifestWriterBuilder, PartitionSpec,
-    SchemaRef,
+    FormatVersion, Manifest, ManifestContentType, ManifestEntryRef, ManifestFile, ManifestStatus, ManifestWriter,
+    ManifestWriterBuilder, PartitionSpec, SchemaRef,
 };
 
 use super::AppendFile;
 use super::change::Change;
-use super::check::Found;
+use super::check::{Check, Found};
 use super::entries::{data_file, moved};
+use super::retire::{Retired, key_of};
 use crate::error::{Error, Result};
 use crate::lake::{Ambient, LoadedTable, file_io, metadata};
-use crate::model::{Base, MIB, Outcome, Route};
+use crate::model::{Base, DeleteKey, MIB, Outcome, Route};
 
 /// The size that manifests are merged up to when the table does not say.
 const MANIFEST_BYTES: u64 = 8 * MIB;
+
+/// What goes in a commit.
+#[derive(Clone, Copy)]
+pub(super) struct Gone<'a> {
+    pub(super) found: &'a Found,
+    pub(super) checker: &'a Check<'a>,
+    pub(super) retired: &'a Retired,
+}
 
 /// The metadata files of one attempt.
 pub(super) struct Written<'a> {
@@ -37,9 +47,10 @@ impl<'a> Written<'a> {
         &mut self,
         base: &Base,
         outcomes: &[&Outcome],
-        found: &Found,
+        gone: Gone<'_>,
         list: Vec<ManifestFile>,
     ) -> Result<(Change, Vec<ManifestFile>)> {
+        let Gone { found, checker, retired } = gone;
         let removed: HashSet<&str> =
             outcomes.iter().flat_map(|outcome| outcome.inputs.iter().map(String::as_str)).collect();
         let mut change = Change::default();
@@ -55,10 +66,10 @@ impl<'a> Written<'a> {
                 rows += entry.record_count();
             }
             let records: u64 = outcome.outputs.iter().map(|file| file.records).sum();
-            if rows != records {
+            if rows != records + outcome.rows_deleted {
                 return Err(Error::internal(format!(
-                    "group {} would turn {rows} rows of {} into {records}",
-                    outcome.task, self.table.name
+                    "group {} would turn {rows} rows of {} into {records}, with {} deleted",
+                    outcome.task, self.table.name, outcome.rows_deleted
                 ))
                 .hint("nothing was committed; please report this"));
             }
@@ -80,12 +91,36 @@ impl<'a> Written<'a> {
             // Explicit sequence numbers: deletes that are newer than the base must still apply (I4).
             manifests.push(self.added(spec_id, files, Some(base.sequence_number)).await?);
         }
-        let (touched, carried): (Vec<_>, Vec<_>) = list.into_iter().partition(|manifest| {
-            found.holders.get(&manifest.manifest_path).is_some_and(|held| {
-                held.entries().iter().any(|e| e.status != ManifestStatus::Deleted && removed.contains(e.file_path()))
-            })
-        });
-        manifests.extend(self.survivors(touched, found, &removed).await?);
+        let mut touched: BTreeMap<Kind, Vec<Touched<'_>>> = BTreeMap::new();
+        let mut carried = Vec::new();
+        for file in list {
+            let (manifest, deletes) = match file.content {
+                ManifestContentType::Data => {
+                    let holder = found.holders.get(&file.manifest_path).filter(|held| {
+                        let entries = held.entries().iter().filter(|entry| entry.status != ManifestStatus::Deleted);
+                        entries.map(|entry| entry.file_path()).any(|path| removed.contains(path))
+                    });
+                    (holder, None)
+                }
+                ManifestContentType::Deletes => {
+                    let keys = retired.by_manifest.get(&file.manifest_path);
+                    (keys.and_then(|_| checker.delete_manifest(&file.manifest_path)), keys)
+                }
+            };
+            match manifest {
+                Some(manifest) => {
+                    let kind = Kind { spec_id: file.partition_spec_id, deletes: deletes.is_some() };
+                    touched.entry(kind).or_default().push(Touched { file, manifest, deletes });
+                }
+                None => carried.push(file),
+            }
+        }
+        for entry in touched.values().flatten().flat_map(Touched::retired) {
+            change.remove(entry.data_file());
+        }
+        for (kind, files) in touched {
+            manifests.extend(self.survivors(kind, files, &removed).await?);
+        }
         manifests.extend(carried);
         Ok((change, manifests))
     }
@@ -119,7 +154,7 @@ impl<'a> Written<'a> {
         sequence_number: Option<i64>,
     ) -> Result<ManifestFile> {
         let schema = self.table.metadata.current_schema().clone();
-        let mut writer = self.writer(spec_id, &schema)?;
+        let mut writer = self.writer(Kind { spec_id, deletes: false }, &schema)?;
         for file in files {
             // A negative number is the crate's word for "inherit from the snapshot".
             writer.add_file(file, sequence_number.unwrap_or(-1)).map_err(broken)?;
@@ -127,12 +162,12 @@ impl<'a> Written<'a> {
         writer.write_manifest_file().await.map_err(broken)
     }
 
-    /// Entries of touched manifests, merged: inputs as deleted, the others as existing. What was deleted before is gone
+    /// Entries of touched manifests, merged: what goes as deleted, the others as existing. What was deleted before is gone
     /// for good: carrying it on as existing would bring a dead file back to life.
     async fn survivors(
         &mut self,
-        touched: Vec<ManifestFile>,
-        found: &Found,
+        kind: Kind,
+        touched: Vec<Touched<'_>>,
         removed: &HashSet<&str>,
     ) -> Result<Vec<ManifestFile>> {
         let target = self
@@ -142,37 +177,31 @@ impl<'a> Written<'a> {
             .get("commit.manifest.target-size-bytes")
             .and_then(|text| text.parse().ok())
             .unwrap_or(MANIFEST_BYTES);
-        let mut by_spec: BTreeMap<i32, Vec<ManifestFile>> = BTreeMap::new();
-        for manifest in touched {
-            by_spec.entry(manifest.partition_spec_id).or_default().push(manifest);
-        }
         let mut made = Vec::new();
-        for (spec_id, manifests) in by_spec {
-            let mut open: Option<ManifestWriter> = None;
-            let mut bytes = 0;
-            for file in manifests {
-                let Some(manifest) = found.holders.get(&file.manifest_path) else { continue };
-                if bytes >= target
-                    && let Some(writer) = open.take()
-                {
-                    made.push(writer.write_manifest_file().await.map_err(broken)?);
-                    bytes = 0;
-                }
-                let writer = match &mut open {
-                    Some(writer) => writer,
-                    none => none.insert(self.writer(spec_id, manifest.metadata().schema())?),
-                };
-                carry_over(writer, manifest, removed)?;
-                bytes += u64::try_from(file.manifest_length).unwrap_or(0);
-            }
-            if let Some(writer) = open {
+        let mut open: Option<ManifestWriter> = None;
+        let mut bytes = 0;
+        for one in touched {
+            if bytes >= target
+                && let Some(writer) = open.take()
+            {
                 made.push(writer.write_manifest_file().await.map_err(broken)?);
+                bytes = 0;
             }
+            let writer = match &mut open {
+                Some(writer) => writer,
+                none => none.insert(self.writer(kind, one.manifest.metadata().schema())?),
+            };
+            carry_over(writer, &one, removed)?;
+            bytes += u64::try_from(one.file.manifest_length).unwrap_or(0);
+        }
+        if let Some(writer) = open {
+            made.push(writer.write_manifest_file().await.map_err(broken)?);
         }
         Ok(made)
     }
 
-    fn writer(&mut self, spec_id: i32, fallback: &SchemaRef) -> Result<ManifestWriter> {
+    fn writer(&mut self, kind: Kind, fallback: &SchemaRef) -> Result<ManifestWriter> {
+        let spec_id = kind.spec_id;
         let metadata = &self.table.metadata;
         let Some(spec) = metadata.partition_spec_by_id(spec_id) else {
             return Err(Error::corrupt(format!("table {} has no partition spec {spec_id}", self.table.name)));
@@ -188,6 +217,7 @@ impl<'a> Written<'a> {
         let builder = ManifestWriterBuilder::new(output, Some(self.snapshot_id), schema, spec);
         Ok(match metadata.format_version() {
             FormatVersion::V1 => builder.build_v1(),
+            FormatVersion::V2 if kind.deletes => builder.build_v2_deletes(),
             FormatVersion::V2 => builder.build_v2_data(),
             FormatVersion::V3 => {
                 return Err(Error::unsupported(format!("table {} has format version 3", self.table.name)));
@@ -209,14 +239,41 @@ impl<'a> Written<'a> {
     }
 }
 
-fn carry_over(writer: &mut ManifestWriter, manifest: &Manifest, removed: &HashSet<&str>) -> Result<()> {
-    for entry in manifest.entries() {
-        if entry.status == ManifestStatus::Deleted {
-            continue;
-        }
+/// What a manifest lists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Kind {
+    spec_id: i32,
+    deletes: bool,
+}
+
+/// A manifest of which something goes.
+struct Touched<'a> {
+    file: ManifestFile,
+    manifest: &'a Arc<Manifest>,
+    /// What goes of a delete manifest.
+    deletes: Option<&'a HashSet<DeleteKey>>,
+}
+
+impl Touched<'_> {
+    fn live(&self) -> impl Iterator<Item = &ManifestEntryRef> {
+        self.manifest.entries().iter().filter(|entry| entry.status != ManifestStatus::Deleted)
+    }
+
+    /// Delete entries that go.
+    fn retired(&self) -> impl Iterator<Item = &ManifestEntryRef> {
+        self.live().filter(|entry| self.deletes.is_some_and(|keys| keys.contains(&key_of(entry))))
+    }
+}
+
+fn carry_over(writer: &mut ManifestWriter, touched: &Touched<'_>, removed: &HashSet<&str>) -> Result<()> {
+    for entry in touched.live() {
         let (data, sequence) = (entry.data_file().clone(), entry.sequence_number().unwrap_or(0));
         let file_sequence = Some(entry.file_sequence_number.unwrap_or(sequence));
-        if removed.contains(entry.file_path()) {
+        let goes = match touched.deletes {
+            Some(keys) => keys.contains(&key_of(entry)),
+            None => removed.contains(entry.file_path()),
+        };
+        if goes {
             writer.add_delete_file(data, sequence, file_sequence).map_err(broken)?;
         } else {
             let snapshot = entry.snapshot_id().unwrap_or(0);

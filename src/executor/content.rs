@@ -10,7 +10,8 @@ use tokio::runtime::Handle;
 use twox_hash::XxHash64;
 
 use super::columns::match_columns;
-use super::parquet::{Output, read_root};
+use super::deletes::Masks;
+use super::parquet::{Output, RowGroupInput, read_root};
 use super::source::{self, Source};
 use super::{Job, TableContext};
 use crate::error::{Error, Result};
@@ -28,7 +29,8 @@ pub(super) fn compare(job: &Job, outputs: &[Output]) -> Result<()> {
         .iter()
         .map(|output| job.runtime.block_on(source::open(&job.store, &output.file.path, output.file.size)))
         .collect::<Result<Vec<_>>>()?;
-    match differing(&job.sources, &written, &job.table, job.workers, &job.runtime)? {
+    let (before, after) = (Side { files: &job.sources, masks: &job.masks }, Side::whole(&written));
+    match differing(&before, &after, &job.table, job.workers, &job.runtime)? {
         None => Ok(()),
         Some(column) => Err(Error::internal(format!(
             "verification of group {} failed: the content of column {column} would change",
@@ -38,10 +40,24 @@ pub(super) fn compare(job: &Job, outputs: &[Output]) -> Result<()> {
     }
 }
 
+/// Files with their deleted rows.
+struct Side<'a> {
+    files: &'a [Source],
+    masks: &'a Masks,
+}
+
+impl<'a> Side<'a> {
+    /// Files in which every row lives.
+    fn whole(files: &'a [Source]) -> Self {
+        static NONE: Masks = Masks::none();
+        Self { files, masks: &NONE }
+    }
+}
+
 /// The first column found whose values are not the same on both sides.
 fn differing(
-    before: &[Source],
-    after: &[Source],
+    before: &Side<'_>,
+    after: &Side<'_>,
     table: &TableContext,
     workers: usize,
     runtime: &Handle,
@@ -55,7 +71,7 @@ fn differing(
             if root >= columns {
                 return;
             }
-            let hash = |files: &[Source]| hash_column(files, table, &schema, root, runtime);
+            let hash = |side: &Side<'_>| hash_column(side, table, &schema, root, runtime);
             let answer = match (hash(before), hash(after)) {
                 (Ok(before), Ok(after)) if before == after => continue,
                 (Ok(_), Ok(_)) => Ok(Some(schema.arrow.field(root).name().clone())),
@@ -82,13 +98,13 @@ pub(super) async fn differing_column(
 ) -> Result<Option<String>> {
     let (before, after, table) = (before.to_vec(), after.to_vec(), table.clone());
     let runtime = Handle::current();
-    let work = move || differing(&before, &after, &table, 2, &runtime);
+    let work = move || differing(&Side::whole(&before), &Side::whole(&after), &table, 2, &runtime);
     tokio::task::spawn_blocking(work).await.map_err(|e| Error::internal("died").caused_by(e))?
 }
 
 /// The sum of the hashes of all values: the same for the same multiset of values, in whatever order and files.
 fn hash_column(
-    sources: &[Source],
+    side: &Side<'_>,
     table: &TableContext,
     schema: &WriteSchema,
     root: usize,
@@ -96,11 +112,12 @@ fn hash_column(
 ) -> Result<u64> {
     let field = schema.arrow.field(root);
     let mut sum = 0u64;
-    for source in sources {
+    for (number, source) in side.files.iter().enumerate() {
         let matched = match_columns(source, &schema.arrow, table)?;
         for index in 0..source.metadata.num_row_groups() {
             let chunks = runtime.block_on(source.row_group(index))?;
-            read_root(source, &matched, root, field, index, &chunks, &mut |values| {
+            let input = RowGroupInput { chunks, mask: side.masks.of(number)? };
+            read_root(source, &matched, root, field, index, &input, &mut |values| {
                 for hash in hashes(values)? {
                     sum = sum.wrapping_add(mix(hash));
                 }

@@ -61,8 +61,15 @@ mod tests {
     use crate::model::{Estimate, InputFile, OutputSpec, PickReason, RouteReason, TaskReason};
 
     fn task(bytes: u64, route: Route) -> RewriteTask {
-        let input =
-            InputFile { path: "a".into(), size: bytes, records: 1, sequence_number: 1, picked: PickReason::TooSmall };
+        let input = InputFile {
+            path: "a".into(),
+            size: bytes,
+            records: 1,
+            sequence_number: 1,
+            deletes: Vec::new(),
+            deleted: 0,
+            picked: PickReason::TooSmall,
+        };
         RewriteTask {
             id: 0,
             spec_id: 0,
@@ -71,6 +78,7 @@ mod tests {
             route,
             route_why: RouteReason::AllFit,
             inputs: vec![input],
+            deletes: Vec::new(),
             sort_order_id: None,
             output: OutputSpec { directory: "out".into(), files: 1, bytes, cut_bytes: bytes, storage_class: None },
             estimate: Estimate { bytes_read: bytes, bytes_written: bytes, seconds: 0.0, memory: 0 },

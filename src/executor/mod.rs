@@ -8,6 +8,7 @@ mod budget;
 mod columns;
 mod content;
 mod cut;
+mod deletes;
 mod lanes;
 mod parquet;
 mod sample;
@@ -32,6 +33,7 @@ use crate::lake::{Ambient, Store};
 use crate::model::{CompactPolicy, NewFile, Outcome, RewriteTask, Route, TableName, Verify};
 use crate::telemetry::Progress;
 use budget::Budget;
+use deletes::Masks;
 use lanes::{Held, Lanes};
 use source::Source;
 
@@ -72,6 +74,8 @@ pub(crate) struct Job {
     pub(crate) table: TableContext,
     pub(crate) policy: CompactPolicy,
     pub(crate) sources: Vec<Source>,
+    /// The deleted rows of the sources.
+    pub(crate) masks: Masks,
     pub(crate) store: Arc<Store>,
     pub(crate) ambient: Arc<Ambient>,
     pub(crate) progress: Arc<Progress>,
@@ -103,11 +107,12 @@ impl Executor {
         let workers = lanes.workers.min(self.settings.workers).max(1);
         let share = self.budget.acquire(policy, workers, row_group_bytes(task, policy)).await?;
         let sources = source::open_all(&self.store, &task.inputs).await.while_doing(what)?;
-        let job = Job {
+        let mut job = Job {
             task: task.clone(),
             table: table.clone(),
             policy: policy.clone(),
             sources,
+            masks: Masks::default(),
             store: self.store.clone(),
             ambient: self.ambient.clone(),
             progress: self.progress.clone(),
@@ -116,9 +121,13 @@ impl Executor {
             row_group_bytes: share.row_group_bytes,
             runtime: Handle::current(),
         };
-        let done = tokio::task::spawn_blocking(move || guarded(&job)).await;
-        let outputs =
-            done.map_err(|e| Error::internal("a worker thread died").caused_by(e)).flatten().while_doing(what)?;
+        let done = tokio::task::spawn_blocking(move || {
+            let deletes = deletes::resolve(&job.task, &job.sources, &job.store, &job.runtime)?;
+            job.masks = deletes.masks;
+            Ok((guarded(&job)?, deletes.rows, deletes.applied))
+        });
+        let done = done.await.map_err(|e| Error::internal("a worker thread died").caused_by(e));
+        let (outputs, rows_deleted, applied) = done.flatten().while_doing(what)?;
         let outputs = self.with_class(outputs, task.output.storage_class.as_deref()).await.while_doing(what)?;
         self.progress.task_done();
         Ok(Outcome {
@@ -127,6 +136,8 @@ impl Executor {
             inputs: task.inputs.iter().map(|input| input.path.clone()).collect(),
             route: task.route,
             rows_in: task.inputs.iter().map(|input| input.records).sum(),
+            rows_deleted,
+            applied,
             rows_out: outputs.iter().map(|file| file.records).sum(),
             bytes_read: task.inputs.iter().map(|input| input.size).sum(),
             bytes_written: outputs.iter().map(|file| file.size).sum(),

@@ -7,7 +7,8 @@ use arrow_array::{ArrayRef, RecordBatch};
 use parquet::arrow::arrow_writer::{ArrowWriter, ArrowWriterOptions};
 
 use super::columns::match_columns;
-use super::parquet::{read_root, writer_properties};
+use super::deletes::Mask;
+use super::parquet::{RowGroupInput, read_root, writer_properties};
 use super::{TableContext, source};
 use crate::error::{Error, Result};
 use crate::lake::Store;
@@ -66,7 +67,7 @@ async fn one(
     policy: &CompactPolicy,
 ) -> Result<(u64, u64)> {
     let source = source::open(store, path, size).await?;
-    let chunks = source.row_group(0).await?;
+    let input = RowGroupInput { chunks: source.row_group(0).await?, mask: Mask::default() };
     let (table, policy) = (table.clone(), policy.clone());
     let work = move || -> Result<(u64, u64)> {
         let schema = write_schema(&table.schema)?;
@@ -74,7 +75,7 @@ async fn one(
         let mut columns: Vec<Vec<ArrayRef>> = Vec::new();
         for (root, field) in schema.arrow.fields().iter().enumerate() {
             let mut batches = Vec::new();
-            read_root(&source, &matched, root, field, 0, &chunks, &mut |values| {
+            read_root(&source, &matched, root, field, 0, &input, &mut |values| {
                 batches.push(values.clone());
                 Ok(())
             })?;

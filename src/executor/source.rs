@@ -49,7 +49,7 @@ pub(crate) async fn open_all(store: &Arc<Store>, inputs: &[InputFile]) -> Result
             let store = store.clone();
             async move {
                 let source = open(&store, &input.path, input.size).await?;
-                let rows = u64::try_from(source.metadata.file_metadata().num_rows()).unwrap_or(0);
+                let rows = source.rows();
                 if rows != input.records {
                     return Err(Error::corrupt(format!(
                         "data file {} has {rows} rows, its manifest says {}",
@@ -119,6 +119,17 @@ impl Source {
                 Ok(Chunks { size: self.size, inner: Inner::Memory { start: range.start, bytes } })
             }
         }
+    }
+
+    /// Rows.
+    pub(crate) fn rows(&self) -> u64 {
+        u64::try_from(self.metadata.file_metadata().num_rows()).unwrap_or(0)
+    }
+
+    /// The position in the file of a row group's first row.
+    pub(crate) fn first_row(&self, row_group: usize) -> u64 {
+        let rows = self.metadata.row_groups().iter().take(row_group).map(|group| group.num_rows());
+        rows.map(|rows| u64::try_from(rows).unwrap_or(0)).sum()
     }
 
     /// Where a row group's column chunks lie in the file.

@@ -1,5 +1,7 @@
 //! Files in, files out: values, pages, statistics, bad input.
 
+mod deletes;
+
 use std::path::Path;
 
 use ::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -21,7 +23,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::error::Kind;
 use crate::lake::{Props, read_metadata};
-use crate::model::{Codec, Estimate, InputFile, MIB, OutputSpec, PickReason, RouteReason, TaskReason};
+use crate::model::{Codec, Estimate, InputFile, MIB, OutputSpec, PickReason, RouteReason, TaskDelete, TaskReason};
 
 fn schema(fields: Value) -> SchemaRef {
     let schema: Schema = serde_json::from_value(json!({"type": "struct", "schema-id": 0, "fields": fields})).unwrap();
@@ -37,6 +39,7 @@ struct Bench {
     table: TableContext,
     policy: CompactPolicy,
     inputs: Vec<InputFile>,
+    deletes: Vec<TaskDelete>,
     memory: u64,
 }
 
@@ -45,7 +48,14 @@ impl Bench {
         let table =
             TableContext { schema: schema(fields), properties: HashMap::new(), table: TableName::new(["db"], "t") };
         let policy = CompactPolicy { verify: Verify::Content, ..CompactPolicy::default() };
-        Self { dir: tempfile::tempdir().unwrap(), table, policy, inputs: Vec::new(), memory: 256 * MIB }
+        Self {
+            dir: tempfile::tempdir().unwrap(),
+            table,
+            policy,
+            inputs: Vec::new(),
+            deletes: Vec::new(),
+            memory: 256 * MIB,
+        }
     }
 
     fn write(&mut self, columns: Vec<(Field, ArrayRef)>, props: WriterProperties) {
@@ -62,6 +72,8 @@ impl Bench {
             size: path.metadata().unwrap().len(),
             records: batch.num_rows() as u64,
             sequence_number: 1,
+            deletes: Vec::new(),
+            deleted: 0,
             picked: PickReason::TooSmall,
         });
     }
@@ -80,6 +92,7 @@ impl Bench {
             route,
             route_why: RouteReason::AllFit,
             inputs: self.inputs.clone(),
+            deletes: self.deletes.clone(),
             sort_order_id: None,
             output: OutputSpec { directory: self.out(), files: 1, bytes, cut_bytes: bytes, storage_class: None },
             estimate: Estimate { bytes_read: bytes, bytes_written: bytes, seconds: 0.0, memory: 0 },

@@ -51,6 +51,8 @@ impl Executor {
             outputs: vec![file],
             route: Route::Transfer,
             rows_in: input.records,
+            rows_deleted: 0,
+            applied: Vec::new(),
             rows_out: input.records,
             bytes_read: input.size,
             bytes_written: input.size,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::Job;
 use super::parquet::Output;
-use super::stats::{Bound, Leaf, leaves};
+use super::stats::{Bound, Leaf, leaves, leaves_of};
 use crate::error::{Error, Result};
 
 /// Compares the footers of inputs and outputs.
@@ -12,16 +12,12 @@ use crate::error::{Error, Result};
 /// # Errors
 /// `Internal` naming the column and the figures when they differ: nothing may be committed then.
 pub(super) fn stats(job: &Job, outputs: &[Output]) -> Result<()> {
-    let rows_in: u64 = job.task.inputs.iter().map(|input| input.records).sum();
+    let (before, living, removed) = inputs(job)?;
     let rows_out: u64 = outputs.iter().map(|output| output.file.records).sum();
-    if rows_in != rows_out {
-        return Err(differs(job, "the number of rows", rows_in, rows_out));
+    if living != rows_out {
+        return Err(differs(job, "the number of living rows", living, rows_out));
     }
-    let mut before = Sums::default();
-    for source in &job.sources {
-        let rows = u64::try_from(source.metadata.file_metadata().num_rows()).unwrap_or(0);
-        before.add(leaves(&source.metadata, &job.table.schema), rows);
-    }
+    let removed_nulls = removed_nulls(outputs);
     let mut after = Sums::default();
     for output in outputs {
         after.add(leaves(&output.metadata, &job.table.schema), output.file.records);
@@ -30,20 +26,71 @@ pub(super) fn stats(job: &Job, outputs: &[Output]) -> Result<()> {
         // A column that some input lacks (added later), or that an input has under a name only, is not comparable here.
         let Some(into) = before.columns.get(id).filter(|column| column.files == before.files) else { continue };
         let name = job.table.schema.name_by_field_id(*id).unwrap_or("?");
-        if let (Some(nulls_in), Some(nulls_out)) = (into.nulls, out.nulls)
-            && nulls_in != nulls_out
-        {
-            return Err(differs(job, &format!("the number of nulls in column {name}"), nulls_in, nulls_out));
+        if let (Some(nulls_in), Some(nulls_out)) = (into.nulls, out.nulls) {
+            // A deleted row of a nested column takes any number of nulls with it.
+            let gone = if removed == 0 { Some(0) } else { removed_nulls.get(id).copied() };
+            let kept = match gone {
+                Some(gone) => nulls_in.checked_sub(gone) == Some(nulls_out),
+                None => nulls_out <= nulls_in,
+            };
+            if !kept {
+                let gone = gone.unwrap_or(0);
+                let nulls_in = nulls_in.saturating_sub(gone);
+                return Err(differs(job, &format!("the number of nulls in column {name}"), nulls_in, nulls_out));
+            }
         }
         if let (Some((low, high)), Some((l, h))) = (&into.bounds, &out.bounds)
             && into.exact
             && out.exact
             && !(low.same(l) && high.same(h))
+            // Deleted rows may have held the extremes: what is left lies between them.
+            && !(removed > 0 && l.clone().least(low.clone()).same(low) && h.clone().greatest(high.clone()).same(high))
         {
             return Err(differs(job, &format!("the bounds of column {name}"), (low, high), (l, h)));
         }
     }
     Ok(())
+}
+
+/// What the inputs' row groups with living rows hold, and how many rows of those groups live and don't.
+fn inputs(job: &Job) -> Result<(Sums, u64, u64)> {
+    let mut sums = Sums::default();
+    let (mut living, mut removed) = (0, 0);
+    for (index, source) in job.sources.iter().enumerate() {
+        let mask = job.masks.of(index)?;
+        let mut rows = 0;
+        let mut read = vec![true; source.metadata.num_row_groups()];
+        for (group, read) in read.iter_mut().enumerate() {
+            let all = u64::try_from(source.metadata.row_group(group).num_rows()).unwrap_or(0);
+            let dead = mask.deleted(source.first_row(group), all);
+            // A row group that is dead as a whole was never read.
+            *read = dead < all;
+            if *read {
+                rows += all;
+                removed += dead;
+                living += all - dead;
+            }
+        }
+        sums.add(leaves_of(&source.metadata, &job.table.schema, |group| read[group]), rows);
+    }
+    Ok((sums, living, removed))
+}
+
+/// Nulls that went with deleted rows, by field id, for columns where they could be counted: top-level ones without
+/// children.
+fn removed_nulls(outputs: &[Output]) -> BTreeMap<i32, u64> {
+    let mut found = BTreeMap::new();
+    for output in outputs {
+        let descriptor = output.metadata.file_metadata().schema_descr();
+        for (leaf, column) in descriptor.columns().iter().enumerate() {
+            let flat = column.path().parts().len() == 1;
+            let nulls = output.removed_nulls.get(&descriptor.get_column_root_idx(leaf));
+            if let (true, Some(nulls)) = (flat, nulls) {
+                *found.entry(column.self_type().get_basic_info().id()).or_default() += nulls;
+            }
+        }
+    }
+    found
 }
 
 fn differs(job: &Job, what: &str, before: impl std::fmt::Debug, after: impl std::fmt::Debug) -> Error {

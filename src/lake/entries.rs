@@ -18,7 +18,7 @@ use serde_avro_fast::object_container_file_encoding::Reader;
 
 use super::{Store, manifests::read_manifest};
 use crate::error::{Error, Result};
-use crate::model::{FieldBounds, FileFormat};
+use crate::model::{Blob, FieldBounds, FileFormat};
 
 /// The reserved field id of `file_path` in position delete files (spec, "Reserved Field IDs").
 const DELETE_FILE_PATH_ID: i32 = 2_147_483_546;
@@ -36,6 +36,10 @@ pub(super) struct LiveEntry {
     pub(super) records: u64,
     pub(super) size: u64,
     pub(super) sequence_number: i64,
+    /// Sequence number of the commit that added the file itself.
+    pub(super) file_sequence_number: i64,
+    /// Where a deletion vector lies in the file.
+    pub(super) vector: Option<Blob>,
     pub(super) snapshot_id: Option<i64>,
     pub(super) sort_order_id: Option<i32>,
     pub(super) encrypted: bool,
@@ -89,6 +93,8 @@ struct Entry<B, C> {
     snapshot_id: Option<i64>,
     #[serde(default)]
     sequence_number: Option<i64>,
+    #[serde(default)]
+    file_sequence_number: Option<i64>,
     data_file: EntryFile<B, C>,
 }
 
@@ -117,6 +123,10 @@ struct EntryFile<B, C> {
     referenced_data_file: Option<String>,
     #[serde(default)]
     equality_ids: Option<Vec<i32>>,
+    #[serde(default)]
+    content_offset: Option<i64>,
+    #[serde(default)]
+    content_size_in_bytes: Option<i64>,
 }
 
 fn nothing<T>() -> Option<T> {
@@ -225,6 +235,8 @@ fn live<S: Statistics>(
             records: u64::try_from(file.record_count).ok()?,
             size: u64::try_from(file.file_size_in_bytes).ok()?,
             sequence_number: entry.sequence_number.or(inherited).unwrap_or(0),
+            file_sequence_number: entry.file_sequence_number.or(inherited).or(entry.sequence_number).unwrap_or(0),
+            vector: vector(file.content_offset, file.content_size_in_bytes),
             snapshot_id: entry.snapshot_id.or(Some(manifest.added_snapshot_id)),
             sort_order_id: file.sort_order_id.filter(|id| *id != 0),
             encrypted: file.key_metadata.is_some(),
@@ -239,6 +251,11 @@ fn live<S: Statistics>(
         });
     }
     Some(entries)
+}
+
+/// Where a deletion vector lies in its file.
+fn vector(offset: Option<i64>, length: Option<i64>) -> Option<Blob> {
+    Some(Blob { offset: u64::try_from(offset?).ok()?, length: u64::try_from(length?).ok()? })
 }
 
 fn format_of(format: DataFileFormat) -> FileFormat {
@@ -421,6 +438,8 @@ fn from_manifest(manifest: &Manifest, bounds_for: &[i32]) -> Result<LiveEntries>
             records: data.record_count(),
             size: data.file_size_in_bytes(),
             sequence_number: entry.sequence_number().unwrap_or(0),
+            file_sequence_number: entry.file_sequence_number.or(entry.sequence_number()).unwrap_or(0),
+            vector: vector(data.content_offset(), data.content_size_in_bytes()),
             snapshot_id: entry.snapshot_id(),
             sort_order_id: data.sort_order_id().filter(|id| *id != 0),
             encrypted: data.key_metadata().is_some(),

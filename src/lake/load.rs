@@ -96,7 +96,7 @@ impl Builder {
         let LiveEntries { schema, entries } = manifest;
         for entry in entries {
             let partition = self.partition(table, file.partition_spec_id, &entry.partition, &schema);
-            let LiveEntry { path, format, records, size, sequence_number, .. } = entry;
+            let LiveEntry { path, format, records, size, sequence_number, file_sequence_number, .. } = entry;
             match entry.content {
                 DataContentType::Data => self.files.push(DataFile {
                     path,
@@ -105,6 +105,7 @@ impl Builder {
                     records,
                     size,
                     sequence_number,
+                    file_sequence_number,
                     snapshot_id: entry.snapshot_id,
                     sort_order_id: entry.sort_order_id,
                     encrypted: entry.encrypted,
@@ -121,6 +122,9 @@ impl Builder {
                     records,
                     size,
                     sequence_number,
+                    file_sequence_number,
+                    vector: entry.vector,
+                    encrypted: entry.encrypted,
                     referenced_data_file: entry.referenced_data_file,
                     equality_ids: entry.equality_ids,
                 }),

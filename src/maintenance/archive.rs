@@ -264,6 +264,7 @@ fn work(plan: &ArchivePlan) -> Work<'_> {
         side_by_side: plan.policy.max_concurrent,
         partial_progress: plan.policy.partial_progress,
         hopeless: &HOPELESS,
+        retire: None,
         summary,
         tells_ratios: false,
     }

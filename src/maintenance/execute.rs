@@ -13,8 +13,8 @@ use crate::error::{Error, Kind, Result};
 use crate::executor::{Executor, TableContext};
 use crate::lake::LoadedTable;
 use crate::model::{
-    Base, Codec, CompactPlan, CompactPolicy, Outcome, PartialProgress, ReclassTask, RewriteTask, Route, Status,
-    TableName, TableReport, TableState, TransferTask,
+    Base, Codec, CompactPlan, CompactPolicy, DeleteKey, Outcome, PartialProgress, ReclassTask, RewriteTask, Route,
+    Status, TableName, TableReport, TableState, TransferTask,
 };
 use crate::reclaim;
 
@@ -27,6 +27,8 @@ pub(super) struct Work<'a> {
     pub(super) partial_progress: PartialProgress,
     /// Failures that would hit every piece alike: nothing more is begun after one.
     pub(super) hopeless: &'static [Kind],
+    /// The deletes that are to go when no live data file can match them; `None` when none may go.
+    pub(super) retire: Option<Vec<DeleteKey>>,
     /// What every snapshot's summary says.
     pub(super) summary: BTreeMap<String, String>,
     /// Whether later runs may learn from this one how much a codec shrinks.
@@ -89,6 +91,10 @@ impl<'a> Work<'a> {
             side_by_side: plan.policy.max_concurrent_file_group_rewrites,
             partial_progress: plan.policy.partial_progress,
             hopeless: &[Kind::Exhausted],
+            retire: plan
+                .policy
+                .remove_dangling_deletes
+                .then(|| plan.retired().map(|delete| delete.key.clone()).collect()),
             summary: BTreeMap::new(),
             tells_ratios: true,
         }
@@ -138,6 +144,7 @@ impl<'a> Run<'a> {
         let mut units = Units::of(&pieces);
         let mut rhythm = Rhythm::new(&partial_progress);
         let side_by_side = usize::try_from(self.work.side_by_side).unwrap_or(1);
+        let nothing_but_deletes = pieces.is_empty() && self.work.retire.as_ref().is_some_and(|keys| !keys.is_empty());
         let stopping = AtomicBool::new(false);
         let mut results = futures::stream::iter(pieces)
             .map(|piece| {
@@ -180,7 +187,7 @@ impl<'a> Run<'a> {
         drop(results);
         if first_error.is_some() && !partial_progress.enabled {
             self.discard(&batch).await;
-        } else if !batch.is_empty() {
+        } else if !batch.is_empty() || nothing_but_deletes {
             dropped += self.commit(&committer, batch).await?;
         }
         first_error.map_or(Ok(dropped), Err)
@@ -206,8 +213,9 @@ impl<'a> Run<'a> {
     async fn commit(&mut self, committer: &Committer, batch: Vec<Outcome>) -> Result<usize> {
         let table = self.work.table;
         let summary = self.summary(&batch);
-        let replaced = committer.replace(table, self.base, &batch, &summary).await;
-        let Replaced { result, committed_tasks, dropped, attempts } = match replaced {
+        let replaced =
+            committer.replace_and_retire(table, self.base, &batch, self.work.retire.as_deref(), &summary).await;
+        let Replaced { result, committed_tasks, dropped, retired, attempts } = match replaced {
             Ok(replaced) => replaced,
             Err(error) => {
                 // An error (rather than an unknown result) means that nothing of this batch reached the catalog.
@@ -228,7 +236,7 @@ impl<'a> Run<'a> {
         self.discard(&gone).await;
         match result {
             CommitResult::Committed { snapshot_id, .. } => {
-                self.record(snapshot_id, &kept);
+                self.record(snapshot_id, &kept, retired.len() as u64);
                 self.maintenance.progress.committed();
             }
             CommitResult::Rejected { reason } => {
@@ -271,7 +279,7 @@ impl<'a> Run<'a> {
             .collect()
     }
 
-    fn record(&mut self, snapshot_id: i64, committed: &[Outcome]) {
+    fn record(&mut self, snapshot_id: i64, committed: &[Outcome], retired: u64) {
         self.done.extend(committed.iter().map(|outcome| outcome.task));
         let report = &mut *self.report;
         let add = |field: &mut Option<u64>, by: u64| *field = Some(field.unwrap_or(0) + by);
@@ -290,6 +298,10 @@ impl<'a> Run<'a> {
         add(&mut report.groups_committed, committed.len() as u64);
         add(&mut report.snapshots_after, 1);
         report.sizes_after = self.sizes.values().copied().collect();
+        report.delete_files_after = report.delete_files_after.map(|files| files.saturating_sub(retired));
+        let rows: u64 = committed.iter().map(|outcome| outcome.rows_deleted).sum();
+        report.rows = report.rows.map(|all| all.saturating_sub(rows));
+        report.rows_deleted = Some(report.rows_deleted.unwrap_or(0) + rows);
         report.files_after = Some(report.sizes_after.len() as u64);
         report.bytes_after = Some(report.sizes_after.iter().sum());
     }

@@ -7,6 +7,7 @@ mod age;
 mod archive;
 mod bytes;
 mod catalog;
+mod deletes;
 mod expire;
 mod filter;
 mod fleet;
@@ -36,6 +37,7 @@ pub use archive::{
 };
 pub use bytes::{GIB, KIB, MIB, human_bytes, parse_bytes};
 pub use catalog::{CatalogSettings, StoragePlace};
+pub use deletes::{AppliedDelete, DeleteFate, DeleteKey, PlannedDelete, TaskDelete};
 pub use expire::{ExpirePlan, ExpirePolicy, ExpireReason, ExpiredRef, ExpiredSnapshot, KeepReason, KeptSnapshot};
 pub use filter::{Compare, Filter, Value};
 pub use fleet::{Candidates, Closeness, HOT, RunMemory, TableSummary};
@@ -58,8 +60,8 @@ pub use report::{ErrorReport, REPORT_VERSION, Report, Status, StepReport, TableR
 pub use schedule::{CronTime, Windows, parse_zone};
 pub use similar::{closest, edit_distance};
 pub use state::{
-    DataFile, DeleteContent, DeleteFile, FieldBounds, FieldRange, FileFormat, ManifestInfo, Partition, PartitionId,
-    TableState,
+    Blob, DataFile, DeleteContent, DeleteFile, FieldBounds, FieldRange, FileFormat, ManifestInfo, Partition,
+    PartitionId, TableState,
 };
 pub use tier::{
     BILLED_GIB, DAYS_A_MONTH, Prices, Recompress, Tier, TierPlace, class_is_offline, class_prices, human_money,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::Route;
+use super::{AppliedDelete, Route};
 
 /// Statistics of one column (by Iceberg field id) in one file. Counts that a metrics mode leaves out are absent.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,8 +55,14 @@ pub struct Outcome {
     pub route: Route,
     /// Rows read from the inputs.
     pub rows_in: u64,
-    /// Rows written (equal to `rows_in` as long as no deletes are applied, I2).
+    /// Rows written.
     pub rows_out: u64,
+    /// Rows that deletes removed; `rows_in = rows_out + rows_deleted` (I2).
+    #[serde(default)]
+    pub rows_deleted: u64,
+    /// The deletes that were applied.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub applied: Vec<AppliedDelete>,
     /// Bytes of the inputs.
     pub bytes_read: u64,
     /// Bytes of the outputs.

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ArchivePlan, CompactPolicy, ExpirePlan, ManifestPlan, Operation, OrphanPlan, PickReason, RouteReason, SkipReason,
-    TableName, TaskReason,
+    ArchivePlan, CompactPolicy, DeleteFate, ExpirePlan, ManifestPlan, Operation, OrphanPlan, PickReason, PlannedDelete,
+    RouteReason, SkipReason, TableName, TaskDelete, TaskReason,
 };
 
 /// The version of the plan format that this build writes and reads.
@@ -34,6 +34,12 @@ pub struct InputFile {
     pub records: u64,
     /// Data sequence number.
     pub sequence_number: i64,
+    /// The deletes that apply to it, as indexes into [`RewriteTask::deletes`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub deletes: Vec<u32>,
+    /// About how many of its rows are deleted.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub deleted: u64,
     /// Why it was picked.
     #[serde(flatten)]
     pub picked: PickReason,
@@ -100,6 +106,9 @@ pub struct RewriteTask {
     pub route_why: RouteReason,
     /// The files, in the order in which they are read.
     pub inputs: Vec<InputFile>,
+    /// Deletes that apply to some of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub deletes: Vec<TaskDelete>,
     /// The sort order that outputs may claim: only when all inputs claim it and concatenation keeps it true.
     pub sort_order_id: Option<i32>,
     /// What comes out.
@@ -143,6 +152,17 @@ pub struct PlanTotals {
     pub output_files: u64,
     /// Expected output bytes.
     pub output_bytes: u64,
+    /// Live delete files.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub delete_files: u64,
+    /// Of those, the ones that go.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub retired_delete_files: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands out references")]
+fn is_zero(n: &u64) -> bool {
+    *n == 0
 }
 
 /// A compaction of one table, and why.
@@ -162,6 +182,9 @@ pub struct CompactPlan {
     pub tasks: Vec<Task>,
     /// What is left alone.
     pub skipped: Vec<Skipped>,
+    /// What becomes of the table's delete files.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub deletes: Vec<PlannedDelete>,
     /// Sums.
     pub totals: PlanTotals,
 }
@@ -169,7 +192,12 @@ pub struct CompactPlan {
 impl CompactPlan {
     /// Whether there is nothing to do.
     pub fn is_empty(&self) -> bool {
-        self.tasks.is_empty()
+        self.tasks.is_empty() && !self.deletes.iter().any(|delete| delete.fate == DeleteFate::NothingLeft)
+    }
+
+    /// The delete files that go, as far as the plan can tell.
+    pub fn retired(&self) -> impl Iterator<Item = &PlannedDelete> {
+        self.deletes.iter().filter(|delete| delete.fate.goes())
     }
 
     /// The rewrite tasks.

@@ -65,6 +65,12 @@ pub struct CompactPolicy {
     pub max_file_size_bytes: u64,
     /// `min-input-files`: so many candidates make a group worth a rewrite.
     pub min_input_files: u64,
+    /// `delete-file-threshold`: a file with so many delete files is a candidate.
+    pub delete_file_threshold: u64,
+    /// `delete-ratio-threshold`: a file with this share of deleted rows is a candidate; all kinds of deletes count.
+    pub delete_ratio_threshold: f64,
+    /// `remove-dangling-deletes`: delete files that no live data file can match are removed.
+    pub remove_dangling_deletes: bool,
     /// `max-file-group-size-bytes`: the most bytes in one task.
     pub max_file_group_size_bytes: u64,
     /// `max-files-to-rewrite`: the most input files of a run.
@@ -105,6 +111,9 @@ impl Default for CompactPolicy {
             min_file_size_bytes: 384 * MIB,
             max_file_size_bytes: 512 * MIB / 10 * 18,
             min_input_files: 5,
+            delete_file_threshold: i32::MAX as u64,
+            delete_ratio_threshold: 0.1,
+            remove_dangling_deletes: true,
             max_file_group_size_bytes: 100 * GIB,
             max_files_to_rewrite: None,
             rewrite_all: false,
@@ -154,6 +163,15 @@ impl CompactPolicy {
         }
         if self.min_input_files == 0 {
             return wrong("min-input-files is 0".into(), "use 1 to rewrite every group, or --rewrite-all");
+        }
+        if self.delete_file_threshold == 0 {
+            return wrong("delete-file-threshold is 0".into(), "1 rewrites every file that a delete file applies to");
+        }
+        if !(self.delete_ratio_threshold > 0.0 && self.delete_ratio_threshold <= 1.0) {
+            return wrong(
+                format!("delete-ratio-threshold is {}", self.delete_ratio_threshold),
+                "it is a share of rows above 0 and at most 1; 0.1 is the default",
+            );
         }
         if self.max_file_group_size_bytes < target {
             return wrong(

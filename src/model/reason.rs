@@ -21,6 +21,16 @@ pub enum PickReason {
         /// The codec that holds most of its bytes.
         found: Codec,
     },
+    /// So many delete files apply to it that `delete-file-threshold` is reached.
+    TooManyDeletes {
+        /// Delete files that apply.
+        delete_files: u64,
+    },
+    /// So many of its rows are deleted that `delete-ratio-threshold` is reached.
+    HighDeleteRatio {
+        /// About how many rows are deleted.
+        deleted: u64,
+    },
     /// `rewrite-all` was asked for.
     RewriteAll,
     /// Its newest row is so old that it belongs to another tier.
@@ -50,6 +60,11 @@ pub enum TaskReason {
     SplitLarge,
     /// Enough content in another codec.
     Recompress,
+    /// Too many deletes apply to its files.
+    Deletes {
+        /// Files with too many deletes.
+        files: u64,
+    },
     /// `rewrite-all` was asked for.
     RewriteAll,
     /// It moves to another tier.
@@ -76,10 +91,19 @@ pub enum SkipReason {
     },
     /// The group would come out as no fewer files.
     NoGain,
-    /// Delete files apply to it; rewriting under deletes is not supported yet.
-    HasDeletes {
-        /// Delete files that may apply.
+    /// Its size and codec are as wanted, and few of its rows are deleted.
+    FewDeletes {
+        /// Delete files that apply.
         delete_files: u64,
+        /// About how many rows are deleted.
+        deleted: u64,
+    },
+    /// A delete file applies to it that can't be applied.
+    UnsupportedDeletes {
+        /// The delete file.
+        delete_file: String,
+        /// What is not supported about it.
+        what: String,
     },
     /// Not a Parquet file.
     NotParquet,
@@ -137,6 +161,8 @@ pub enum RouteReason {
     },
     /// The tier encodes whatever comes to it.
     AlwaysEncoded,
+    /// Deleted rows have to be left out.
+    DeletesApply,
 }
 
 impl fmt::Display for PickReason {
@@ -145,6 +171,8 @@ impl fmt::Display for PickReason {
             Self::TooSmall => f.write_str("too small"),
             Self::TooLarge => f.write_str("too large"),
             Self::WrongCodec { found } => write!(f, "in {found}"),
+            Self::TooManyDeletes { delete_files } => write!(f, "{delete_files} delete files"),
+            Self::HighDeleteRatio { deleted } => write!(f, "{deleted} deleted rows"),
             Self::RewriteAll => f.write_str("rewrite-all"),
             Self::Ageing { days } => write!(f, "{days} days old"),
             Self::Asked => f.write_str("asked for"),
@@ -159,6 +187,8 @@ impl fmt::Display for TaskReason {
             Self::EnoughContent { bytes } => write!(f, "enough for a full file ({})", human_bytes(*bytes)),
             Self::SplitLarge => f.write_str("a file too large"),
             Self::Recompress => f.write_str("another codec"),
+            Self::Deletes { files: 1 } => f.write_str("a file with too many deletes"),
+            Self::Deletes { files } => write!(f, "{files} files with too many deletes"),
             Self::RewriteAll => f.write_str("rewrite-all"),
             Self::Archive { tier } => write!(f, "belongs to {tier}"),
         }
@@ -172,9 +202,10 @@ impl fmt::Display for SkipReason {
             Self::AloneInPartition => f.write_str("the only candidate in its partition"),
             Self::TooFewFiles { files, min } => write!(f, "{files} candidates, fewer than {min}"),
             Self::NoGain => f.write_str("would not become fewer files"),
-            Self::HasDeletes { delete_files } => {
-                write!(f, "{delete_files} delete files apply to it (not supported yet)")
+            Self::FewDeletes { delete_files, deleted } => {
+                write!(f, "{delete_files} delete files apply to it, but only {deleted} rows are deleted")
             }
+            Self::UnsupportedDeletes { delete_file, what } => write!(f, "{delete_file} applies to it, which {what}"),
             Self::NotParquet => f.write_str("not a Parquet file"),
             Self::Encrypted => f.write_str("encrypted"),
             Self::OldSpec { spec_id } => write!(f, "written with the older partition spec {spec_id}"),
@@ -198,6 +229,7 @@ impl fmt::Display for RouteReason {
             Self::FooterUnknown => f.write_str("a footer was not read"),
             Self::BetterEncoding { percent } => write!(f, "comes out at {percent} % of its size"),
             Self::AlwaysEncoded => f.write_str("the tier encodes everything anew"),
+            Self::DeletesApply => f.write_str("deleted rows are left out"),
         }
     }
 }

@@ -73,6 +73,9 @@ pub struct TableReport {
     /// Rows in live data files.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rows: Option<u64>,
+    /// Rows that deletes had removed from files that were rewritten.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rows_deleted: Option<u64>,
     /// Bytes of data files read by committed groups.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bytes_read: Option<u64>,
@@ -150,6 +153,7 @@ impl TableReport {
             bytes_before: None,
             bytes_after: None,
             rows: None,
+            rows_deleted: None,
             bytes_read: None,
             bytes_written: None,
             groups: None,

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use iceberg::spec::{Datum, Struct, TableMetadata};
 
-use super::{Codec, Footer, TableName};
+use serde::{Deserialize, Serialize};
+
+use super::{Codec, DeleteKey, Footer, TableName};
 
 /// Index into [`TableState::partitions`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -23,7 +25,8 @@ pub struct Partition {
 }
 
 /// A data file's format.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum FileFormat {
     /// Apache Parquet.
     Parquet,
@@ -63,6 +66,8 @@ pub struct DataFile {
     pub size: u64,
     /// Data sequence number (0 in v1 tables).
     pub sequence_number: i64,
+    /// Sequence number of the commit that added the file itself; a rewrite leaves the data's number behind it.
+    pub file_sequence_number: i64,
     /// The snapshot that added it, if the manifest says so.
     pub snapshot_id: Option<i64>,
     /// The sort order that the file claims; `None` or 0 means unsorted.
@@ -74,7 +79,8 @@ pub struct DataFile {
 }
 
 /// What kind of deletes a delete file holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum DeleteContent {
     /// Positions in data files (v2 files and v3 deletion vectors).
     Position,
@@ -82,7 +88,16 @@ pub enum DeleteContent {
     Equality,
 }
 
-/// A live delete file.
+/// Where a deletion vector lies in its Puffin file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Blob {
+    /// First byte.
+    pub offset: u64,
+    /// Bytes.
+    pub length: u64,
+}
+
+/// A live delete file, or one deletion vector of a file that holds several.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DeleteFile {
     /// Location as the manifest has it.
@@ -99,10 +114,23 @@ pub struct DeleteFile {
     pub size: u64,
     /// Data sequence number.
     pub sequence_number: i64,
+    /// Sequence number of the commit that added the file itself.
+    pub file_sequence_number: i64,
+    /// Where a deletion vector lies in the file.
+    pub vector: Option<Blob>,
+    /// Whether the manifest carries key metadata (encrypted file).
+    pub encrypted: bool,
     /// The only data file that it refers to, if it says so (or its file-path bounds do).
     pub referenced_data_file: Option<String>,
     /// Field ids of an equality delete; empty otherwise.
     pub equality_ids: Vec<i32>,
+}
+
+impl DeleteFile {
+    /// Its name.
+    pub fn key(&self) -> DeleteKey {
+        DeleteKey { path: self.path.clone(), offset: self.vector.map(|blob| blob.offset) }
+    }
 }
 
 /// What a manifest list says of one partition field over all entries of a manifest.

@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 
 use crate::model::{
     CompactPlan, CompactPolicy, DeleteContent, Due, Health, LeftAlone, PartitionHealth, PartitionId, SizeClass,
-    SkipReason, TableState, human_bytes,
+    TableState, human_bytes,
 };
+
+use super::deletes::Burdens;
 
 /// How many partitions are named.
 const WORST: usize = 10;
@@ -23,7 +25,7 @@ pub fn health(
     let is_small = |size: u64| size < policy.min_file_size_bytes;
     let oldest = metadata.snapshots().map(|snapshot| snapshot.timestamp_ms()).min();
     let position = state.deletes.iter().filter(|delete| delete.content == DeleteContent::Position).count() as u64;
-    let (with_deletes, left_alone) = plan.map_or((0, Vec::new()), left_alone);
+    let left_alone = plan.map_or_else(|_| Vec::new(), left_alone);
     Health {
         format_version: metadata.format_version() as u8,
         location: metadata.location().to_owned(),
@@ -38,7 +40,7 @@ pub fn health(
         worst_partitions: worst(state, policy),
         position_delete_files: position,
         equality_delete_files: state.deletes.len() as u64 - position,
-        files_with_deletes: with_deletes,
+        files_with_deletes: Burdens::find(state).files(),
         snapshots: metadata.snapshots().len() as u64,
         oldest_snapshot_age_ms: oldest.map(|oldest| now_ms - oldest),
         refs: refs(state),
@@ -82,11 +84,9 @@ fn refs(state: &TableState) -> u64 {
         .unwrap_or(0)
 }
 
-fn left_alone(plan: &CompactPlan) -> (u64, Vec<LeftAlone>) {
+fn left_alone(plan: &CompactPlan) -> Vec<LeftAlone> {
     let mut counted: Vec<LeftAlone> = Vec::new();
-    let mut with_deletes = 0;
     for file in &plan.skipped {
-        with_deletes += u64::from(matches!(file.why, SkipReason::HasDeletes { .. }));
         let same = |known: &&mut LeftAlone| std::mem::discriminant(&known.why) == std::mem::discriminant(&file.why);
         match counted.iter_mut().find(same) {
             Some(known) => known.files += 1,
@@ -94,7 +94,7 @@ fn left_alone(plan: &CompactPlan) -> (u64, Vec<LeftAlone>) {
         }
     }
     counted.sort_by(|a, b| b.files.cmp(&a.files).then_with(|| a.why.to_string().cmp(&b.why.to_string())));
-    (with_deletes, counted)
+    counted
 }
 
 fn due(plan: Result<&CompactPlan, &str>, others: Vec<Due>) -> Vec<Due> {

@@ -4,6 +4,7 @@
 
 pub mod archive;
 pub mod compact;
+mod deletes;
 pub mod expire;
 mod filter;
 mod health;

@@ -62,7 +62,7 @@ fn should_refuse_version_three_and_encryption() {
 }
 
 #[test]
-fn should_leave_files_under_deletes_alone_and_do_the_others() {
+fn should_apply_positions_on_the_way_and_remove_their_file() {
     if !has_python() {
         return;
     }
@@ -73,10 +73,16 @@ fn should_leave_files_under_deletes_alone_and_do_the_others() {
     let before = lake.rows(&[]);
     let report = lake.run(&["compact", "--table", "db.t", "--json"]).exits(0).report();
     assert_eq!(report["status"], "committed", "{report}");
-    assert_eq!(report["delete_files_after"], 1);
+    assert_eq!((&report["delete_files_before"], &report["delete_files_after"]), (&json!(1), &json!(0)));
+    assert_eq!(report["rows_deleted"], 8);
     let after = lake.rows(&[]);
     same_rows(&before, &after);
     let plan = lake.run(&["plan", "compact", "--table", "db.t", "--json"]).exits(0).json();
-    let skipped = plan["plans"][0]["skipped"].as_array().unwrap();
-    assert_eq!(skipped.iter().filter(|file| file["reason"] == "has_deletes").count(), 8, "{plan}");
+    assert_eq!(plan["plans"][0]["tasks"], json!([]), "{plan}");
+    let snapshot = lake.snapshot();
+    assert_eq!(snapshot["summary"]["operation"], "replace");
+    for (key, value) in [("removed-delete-files", "1"), ("removed-position-deletes", "8"), ("total-delete-files", "0")]
+    {
+        assert_eq!(snapshot["summary"][key], value, "{key} in {snapshot}");
+    }
 }

@@ -44,6 +44,10 @@ fn should_compact_what_spark_wrote_so_that_spark_reads_the_same() {
         let args = ["compact", "--catalog", &catalog, "--table", &name, "--verify", "content", "--json"];
         let report = icewright(&args).exits(code).report();
         assert_eq!(report["status"], if code == 0 { "committed" } else { "refused" }, "{report}");
+        if table == "mor" {
+            assert_eq!((&report["rows_deleted"], &report["delete_files_after"]), (&6.into(), &0.into()), "{report}");
+            assert_ne!(report["delete_files_before"], 0, "{report}");
+        }
     }
     // Only the newest snapshot stays; what others need of the older ones is found by the reference implementation.
     let tight = ["--retain-min", "1", "--retain-max", "1", "--older-than", "0s", "--min-age", "0s"];

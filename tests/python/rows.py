@@ -29,19 +29,22 @@ def check(table):
     snapshot = table.current_snapshot()
     if snapshot is None:
         return problems, 0
-    files = records = size = 0
+    files = records = size = delete_files = positions = equalities = 0
     seen = set()
     for manifest in snapshot.manifests(table.io):
         for entry in manifest.fetch_manifest_entry(table.io, discard_deleted=True):
             data = entry.data_file
+            size += data.file_size_in_bytes
             if int(data.content) != 0:
+                delete_files += 1
+                positions += data.record_count if int(data.content) == 1 else 0
+                equalities += data.record_count if int(data.content) == 2 else 0
                 continue
             if data.file_path in seen:
                 problems.append(f"{data.file_path} is listed twice")
             seen.add(data.file_path)
             files += 1
             records += data.record_count
-            size += data.file_size_in_bytes
             try:
                 length = len(table.io.new_input(data.file_path))
                 if length != data.file_size_in_bytes:
@@ -49,7 +52,9 @@ def check(table):
             except Exception as error:  # any failure to look means that readers fail too
                 problems.append(f"{data.file_path}: {error}")
     summary = snapshot.summary.additional_properties if snapshot.summary else {}
-    for key, have in (("total-data-files", files), ("total-records", records), ("total-files-size", size)):
+    sums = {"total-data-files": files, "total-records": records, "total-files-size": size,
+            "total-delete-files": delete_files, "total-position-deletes": positions, "total-equality-deletes": equalities}
+    for key, have in sums.items():
         if key in summary and int(summary[key]) != have:
             problems.append(f"summary {key} is {summary[key]}, the entries say {have}")
     return problems, files

@@ -23,6 +23,15 @@ pub(in crate::cli) struct RewriteOptions {
     /// So many candidates make a group worth a rewrite [default: 5]
     #[arg(long, env = "ICEWRIGHT_MIN_INPUT_FILES", value_name = "N")]
     min_input_files: Option<String>,
+    /// A file with so many delete files is a candidate [default: no limit]
+    #[arg(long, env = "ICEWRIGHT_DELETE_FILE_THRESHOLD", value_name = "N")]
+    delete_file_threshold: Option<String>,
+    /// A file with this share of deleted rows is a candidate [default: 0.1]
+    #[arg(long, env = "ICEWRIGHT_DELETE_RATIO_THRESHOLD", value_name = "SHARE")]
+    delete_ratio_threshold: Option<String>,
+    /// Remove delete files that no live data file can match [default: true]
+    #[arg(long, env = "ICEWRIGHT_REMOVE_DANGLING_DELETES", value_name = "BOOL")]
+    remove_dangling_deletes: Option<String>,
     /// Most bytes in one group [default: 100GiB]
     #[arg(long, env = "ICEWRIGHT_MAX_FILE_GROUP_SIZE_BYTES", value_name = "SIZE")]
     max_file_group_size_bytes: Option<String>,
@@ -66,6 +75,9 @@ impl RewriteOptions {
             ("min-file-size-bytes", &self.min_file_size_bytes),
             ("max-file-size-bytes", &self.max_file_size_bytes),
             ("min-input-files", &self.min_input_files),
+            ("delete-file-threshold", &self.delete_file_threshold),
+            ("delete-ratio-threshold", &self.delete_ratio_threshold),
+            ("remove-dangling-deletes", &self.remove_dangling_deletes),
             ("max-file-group-size-bytes", &self.max_file_group_size_bytes),
             ("max-files-to-rewrite", &self.max_files_to_rewrite),
             ("rewrite-all", &self.rewrite_all),

@@ -8,11 +8,14 @@ use crate::error::{Error, Result};
 use crate::model::{CompactPolicy, EncodingProfile, JobOrder, Verify, closest, parse_bytes};
 
 /// All options that are known. Those in the second half are Iceberg's, and have one value here for now.
-const KNOWN: [&str; 15] = [
+const KNOWN: [&str; 18] = [
     "target-file-size-bytes",
     "min-file-size-bytes",
     "max-file-size-bytes",
     "min-input-files",
+    "delete-file-threshold",
+    "delete-ratio-threshold",
+    "remove-dangling-deletes",
     "max-file-group-size-bytes",
     "max-files-to-rewrite",
     "rewrite-all",
@@ -25,10 +28,8 @@ const KNOWN: [&str; 15] = [
     "encodings",
     "verify",
 ];
-const FIXED: [(&str, &str, &str); 4] = [
+const FIXED: [(&str, &str, &str); 2] = [
     ("use-starting-sequence-number", "true", "new files always carry the starting sequence number"),
-    ("remove-dangling-deletes", "false", "delete files are not touched yet"),
-    ("delete-file-threshold", "2147483647", "files with deletes are left alone for now"),
     ("strategy", "binpack", "sorting is not supported yet"),
 ];
 
@@ -64,6 +65,11 @@ fn set(policy: &mut CompactPolicy, key: &str, value: &str) -> Result<()> {
         "min-file-size-bytes" => policy.min_file_size_bytes = size(key, value)?,
         "max-file-size-bytes" => policy.max_file_size_bytes = size(key, value)?,
         "min-input-files" => policy.min_input_files = number(key, value)?,
+        "delete-file-threshold" => policy.delete_file_threshold = number(key, value)?,
+        "delete-ratio-threshold" => {
+            policy.delete_ratio_threshold = value.parse().map_err(|_| wrong(key, value, "a share such as 0.1"))?;
+        }
+        "remove-dangling-deletes" => policy.remove_dangling_deletes = truth(key, value)?,
         "max-file-group-size-bytes" => policy.max_file_group_size_bytes = size(key, value)?,
         "max-files-to-rewrite" => policy.max_files_to_rewrite = Some(number(key, value)?),
         "rewrite-all" => policy.rewrite_all = truth(key, value)?,
@@ -109,9 +115,9 @@ fn unknown(key: &str, value: &str) -> Result<()> {
             Err(Error::unsupported(format!("option {key}={value} is not supported")).hint((*why).to_owned()))
         };
     }
-    if ["delete-ratio-threshold", "output-spec-id"].contains(&key) {
+    if key == "output-spec-id" {
         return Err(Error::unsupported(format!("option {key} is not supported yet"))
-            .hint("files with deletes and files of older partition specs are left alone for now"));
+            .hint("files of older partition specs are left alone for now"));
     }
     let all = KNOWN.iter().copied().chain(FIXED.iter().map(|(name, ..)| *name));
     let hint = closest(key, all)

@@ -11,10 +11,12 @@ mod props;
 mod rewrite;
 mod roots;
 
+use std::collections::HashMap;
+
 use ::parquet::file::metadata::ParquetMetaData;
 
 pub(crate) use copy::copy;
-pub(crate) use decode::read_root;
+pub(crate) use decode::{RowGroupInput, read_root};
 pub(crate) use props::writer_properties;
 pub(crate) use rewrite::rewrite;
 
@@ -25,4 +27,6 @@ use crate::model::NewFile;
 pub(crate) struct Output {
     pub(crate) file: NewFile,
     pub(crate) metadata: ParquetMetaData,
+    /// Nulls that went with deleted rows, by top-level column; complete for columns that are no lists, maps or structs.
+    pub(crate) removed_nulls: HashMap<usize, u64>,
 }

@@ -30,6 +30,8 @@ pub(super) struct OpenFile {
     pub(super) writer: SerializedFileWriter<Sink>,
     /// NaNs by leaf column, where they were counted.
     pub(super) nans: Option<HashMap<usize, u64>>,
+    /// Nulls that went with deleted rows, by top-level column.
+    pub(super) removed_nulls: HashMap<usize, u64>,
 }
 
 impl OpenFile {
@@ -61,7 +63,7 @@ impl<'a> Files<'a> {
         let root = self.schema.parquet.root_schema_ptr();
         let writer =
             SerializedFileWriter::new(sink, root, self.props.clone()).map_err(|e| write_error(&location, e))?;
-        Ok(OpenFile { writer, nans: Some(HashMap::new()) })
+        Ok(OpenFile { writer, nans: Some(HashMap::new()), removed_nulls: HashMap::new() })
     }
 
     /// Completes a file and takes its statistics.
@@ -75,6 +77,7 @@ impl<'a> Files<'a> {
             }
         };
         file.writer.inner_mut().finish()?;
+        let removed_nulls = std::mem::take(&mut file.removed_nulls);
         let records = u64::try_from(metadata.file_metadata().num_rows()).unwrap_or(0);
         let split_offsets = metadata
             .row_groups()
@@ -92,7 +95,7 @@ impl<'a> Files<'a> {
             split_offsets,
             sort_order_id: self.job.task.sort_order_id,
         };
-        Ok(Output { file, metadata })
+        Ok(Output { file, metadata, removed_nulls })
     }
 }
 

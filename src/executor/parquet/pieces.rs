@@ -1,5 +1,7 @@
 //! Which rows of which inputs make up the next row group.
 
+use crate::error::Result;
+use crate::executor::deletes::Masks;
 use crate::executor::source::Source;
 
 /// Rows of one row group of one input.
@@ -17,66 +19,88 @@ pub(super) struct Piece {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Batch {
     pub(super) pieces: Vec<Piece>,
+    /// Living rows.
     pub(super) rows: u64,
     pub(super) bytes: u64,
 }
 
 /// Walks through the inputs in order.
 #[derive(Debug)]
-pub(super) struct Pieces {
-    /// (source, row group, rows, compressed bytes) of all inputs, in order.
-    groups: Vec<(usize, usize, u64, u64)>,
+pub(super) struct Pieces<'a> {
+    /// Row groups of all inputs, in order; those without a living row are left out.
+    groups: Vec<Group>,
+    masks: &'a Masks,
     at: usize,
     offset: u64,
 }
 
-impl Pieces {
-    pub(super) fn new(sources: &[Source]) -> Self {
-        let groups = sources
-            .iter()
-            .enumerate()
-            .flat_map(|(source, input)| {
-                input.metadata.row_groups().iter().enumerate().map(move |(index, group)| {
-                    let unsigned = |n: i64| u64::try_from(n).unwrap_or(0);
-                    (source, index, unsigned(group.num_rows()), unsigned(group.compressed_size()))
-                })
-            })
-            .filter(|(_, _, rows, _)| *rows > 0)
-            .collect();
-        Self { groups, at: 0, offset: 0 }
+#[derive(Debug, Clone, Copy)]
+struct Group {
+    source: usize,
+    row_group: usize,
+    /// The position of its first row in the file.
+    first: u64,
+    rows: u64,
+    /// Compressed bytes.
+    bytes: u64,
+}
+
+impl<'a> Pieces<'a> {
+    pub(super) fn new(sources: &[Source], masks: &'a Masks) -> Result<Self> {
+        let mut groups = Vec::new();
+        for (source, input) in sources.iter().enumerate() {
+            let mask = masks.of(source)?;
+            let mut first = 0;
+            for (row_group, metadata) in input.metadata.row_groups().iter().enumerate() {
+                let unsigned = |n: i64| u64::try_from(n).unwrap_or(0);
+                let (rows, bytes) = (unsigned(metadata.num_rows()), unsigned(metadata.compressed_size()));
+                if mask.deleted(first, rows) < rows {
+                    groups.push(Group { source, row_group, first, rows, bytes });
+                }
+                first += rows;
+            }
+        }
+        Ok(Self { groups, masks, at: 0, offset: 0 })
     }
 
     /// The compressed bytes of all row groups.
     pub(super) fn bytes(&self) -> u64 {
-        self.groups.iter().map(|group| group.3).sum()
+        self.groups.iter().map(|group| group.bytes).sum()
     }
 
-    /// Inputs of the next row group: at most so many rows and about so many input bytes. Row groups of inputs stay whole
-    /// unless one alone is too much.
-    pub(super) fn next(&mut self, max_rows: u64, max_bytes: u64) -> Option<Batch> {
+    /// Inputs of the next row group: at most so many living rows and about so many input bytes. Row groups of inputs stay
+    /// whole unless one alone is too much.
+    pub(super) fn next(&mut self, max_rows: u64, max_bytes: u64) -> Result<Option<Batch>> {
         let mut batch = Batch::default();
-        while let Some((source, row_group, rows, bytes)) = self.groups.get(self.at).copied() {
-            let left = rows - self.offset;
-            let left_bytes = share(bytes, left, rows);
-            let fits = batch.rows + left <= max_rows && batch.bytes + left_bytes <= max_bytes;
-            if !fits && !batch.pieces.is_empty() {
+        while let Some(group) = self.groups.get(self.at).copied() {
+            let mask = self.masks.of(group.source)?;
+            let living = |offset: u64, rows: u64| rows - mask.deleted(group.first + offset, rows);
+            let left = group.rows - self.offset;
+            let left_bytes = share(group.bytes, left, group.rows);
+            let fits = batch.rows + living(self.offset, left) <= max_rows && batch.bytes + left_bytes <= max_bytes;
+            if !fits && batch.rows > 0 {
                 break;
             }
-            let take = if fits { left } else { left.min(max_rows).min(share(left, max_bytes, left_bytes).max(1)) };
-            let taken_bytes = share(bytes, take, rows);
-            batch.pieces.push(Piece { source, row_group, offset: self.offset, rows: take, bytes: taken_bytes });
-            batch.rows += take;
-            batch.bytes += taken_bytes;
+            let mut take = if fits { left } else { left.min(max_rows).min(share(left, max_bytes, left_bytes).max(1)) };
+            // Dead rows at the end belong to this piece: a piece without a living row would make an empty row group.
+            if living(self.offset + take, left - take) == 0 {
+                take = left;
+            }
+            let bytes = share(group.bytes, take, group.rows);
+            let (source, row_group) = (group.source, group.row_group);
+            batch.pieces.push(Piece { source, row_group, offset: self.offset, rows: take, bytes });
+            batch.rows += living(self.offset, take);
+            batch.bytes += bytes;
             self.offset += take;
-            if self.offset == rows {
+            if self.offset == group.rows {
                 self.at += 1;
                 self.offset = 0;
             }
-            if !fits {
+            if !fits && batch.rows > 0 {
                 break;
             }
         }
-        (!batch.pieces.is_empty()).then_some(batch)
+        Ok((batch.rows > 0).then_some(batch))
     }
 }
 
@@ -90,29 +114,46 @@ fn share(of: u64, part: u64, whole: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use proptest::prelude::*;
 
     use super::*;
+    use crate::executor::deletes::Mask;
 
     proptest! {
         #[test]
         fn should_take_every_row_once_and_keep_the_limits(
-            groups in prop::collection::vec((1u64..5_000, 1u64..100_000), 1..40),
+            groups in prop::collection::vec((1u64..5_000, 1u64..100_000, prop::collection::vec((0u32..5_000, 0u32..2_000), 0..3)), 1..40),
             max_rows in 1u64..3_000,
             max_bytes in 1u64..200_000,
         ) {
-            let all: Vec<_> = groups.iter().enumerate().map(|(i, (rows, bytes))| (i, 0, *rows, *bytes)).collect();
-            let mut pieces = Pieces { groups: all.clone(), at: 0, offset: 0 };
-            let mut next_row = vec![0; all.len()];
-            while let Some(batch) = pieces.next(max_rows, max_bytes) {
+            let masks = Masks::new(groups.iter().map(|(rows, _, ranges)| {
+                let rows = u32::try_from(*rows).unwrap();
+                let dead = ranges.iter().flat_map(|(from, n)| (*from..from + n).filter(|at| *at < rows));
+                Mask::new(Arc::new(dead.collect()))
+            }).collect());
+            let live = |index: usize| groups[index].0 - masks.of(index).unwrap().len();
+            let all: Vec<Group> = groups.iter().enumerate().filter(|(index, _)| live(*index) > 0)
+                .map(|(source, (rows, bytes, _))| Group { source, row_group: 0, first: 0, rows: *rows, bytes: *bytes })
+                .collect();
+            let expected: u64 = all.iter().map(|group| live(group.source)).sum();
+            let mut pieces = Pieces { groups: all.clone(), masks: &masks, at: 0, offset: 0 };
+            let (mut next_row, mut living) = (vec![0; groups.len()], 0);
+            while let Some(batch) = pieces.next(max_rows, max_bytes).unwrap() {
                 prop_assert!(batch.rows <= max_rows && batch.rows > 0);
-                prop_assert!(batch.bytes <= max_bytes || batch.pieces.len() == 1);
+                let sources: std::collections::BTreeSet<_> = batch.pieces.iter().map(|piece| piece.source).collect();
+                prop_assert!(batch.bytes <= max_bytes || sources.len() == 1);
+                living += batch.rows;
                 for piece in batch.pieces {
                     prop_assert_eq!(piece.offset, next_row[piece.source]);
                     next_row[piece.source] += piece.rows;
                 }
             }
-            prop_assert_eq!(next_row, all.iter().map(|group| group.2).collect::<Vec<_>>());
+            prop_assert_eq!(living, expected);
+            for group in all {
+                prop_assert_eq!(next_row[group.source], group.rows);
+            }
         }
     }
 }

@@ -15,6 +15,7 @@ use parquet::file::writer::SerializedFileWriter;
 use tokio::task::JoinHandle;
 
 use super::crew::{Closing, Crew, Done};
+use super::decode::RowGroupInput;
 use super::merge::{Choice, Rules};
 use super::output::{Files, OpenFile, write_error};
 use super::pieces::{Batch, Pieces};
@@ -23,7 +24,8 @@ use super::{Output, props};
 use crate::error::{Error, Result};
 use crate::executor::columns::{Matched, match_columns};
 use crate::executor::cut::Cutter;
-use crate::executor::source::{Chunks, Source};
+use crate::executor::deletes::Mask;
+use crate::executor::source::Source;
 use crate::executor::{Job, Written};
 use crate::lake::parquet_schema::{WriteSchema, write_schema};
 use crate::model::Route;
@@ -52,7 +54,7 @@ pub(super) struct Work<'a> {
 /// One output row group being made.
 pub(super) struct RowGroup {
     pub(super) batch: Batch,
-    pub(super) chunks: Vec<Chunks>,
+    pub(super) inputs: Vec<RowGroupInput>,
     pub(super) done: Mutex<Done>,
     /// The writers of columns that are encoded, made when the first one needs them.
     writers: Mutex<Vec<Option<ArrowColumnWriter>>>,
@@ -79,7 +81,7 @@ pub(crate) fn rewrite(job: &Job, written: &Written) -> Result<Vec<Output>> {
         for _ in 0..job.workers.max(1) {
             scope.spawn(|| crew.work(&work));
         }
-        Conductor::new(&work).run(&crew, &mut files)
+        Conductor::new(&work)?.run(&crew, &mut files)
     })
 }
 
@@ -161,7 +163,7 @@ impl RowGroup {
 /// Leads the crew through a task.
 struct Conductor<'a> {
     work: &'a Work<'a>,
-    pieces: Pieces,
+    pieces: Pieces<'a>,
     cutter: Cutter,
     ahead: Option<Ahead>,
 }
@@ -169,18 +171,18 @@ struct Conductor<'a> {
 /// A row group whose inputs are being fetched.
 struct Ahead {
     batch: Batch,
-    chunks: JoinHandle<Result<Vec<Chunks>>>,
+    inputs: JoinHandle<Result<Vec<RowGroupInput>>>,
 }
 
 impl<'a> Conductor<'a> {
-    fn new(work: &'a Work<'a>) -> Self {
+    fn new(work: &'a Work<'a>) -> Result<Self> {
         let job = work.job;
-        let pieces = Pieces::new(&job.sources);
+        let pieces = Pieces::new(&job.sources, &job.masks)?;
         let input: u64 = job.task.inputs.iter().map(|input| input.size).sum();
         // The plan's estimate is for whole files; row groups are nearly all of them.
         let expected = job.task.output.bytes.min(input.saturating_mul(4));
         let cutter = Cutter::new(job.policy.target_file_size_bytes, pieces.bytes(), expected);
-        Self { work, pieces, cutter, ahead: None }
+        Ok(Self { work, pieces, cutter, ahead: None })
     }
 
     fn run(&mut self, crew: &Crew, files: &mut Files<'_>) -> Result<Vec<Output>> {
@@ -232,30 +234,35 @@ impl<'a> Conductor<'a> {
     fn next(&mut self) -> Result<Option<RowGroup>> {
         let here = match self.ahead.take() {
             Some(ahead) => Some(ahead),
-            None => self.fetch(),
+            None => self.fetch()?,
         };
-        let Some(Ahead { batch, chunks }) = here else { return Ok(None) };
-        self.ahead = self.fetch();
-        let fetched = self.work.job.runtime.block_on(chunks);
-        let chunks = fetched.map_err(|e| Error::internal("reading ahead failed").caused_by(e)).flatten()?;
+        let Some(Ahead { batch, inputs }) = here else { return Ok(None) };
+        self.ahead = self.fetch()?;
+        let fetched = self.work.job.runtime.block_on(inputs);
+        let inputs = fetched.map_err(|e| Error::internal("reading ahead failed").caused_by(e)).flatten()?;
         let roots = self.work.schema.arrow.fields().len();
-        Ok(Some(RowGroup { batch, chunks, done: Mutex::new(Done::new(roots)), writers: Mutex::default() }))
+        Ok(Some(RowGroup { batch, inputs, done: Mutex::new(Done::new(roots)), writers: Mutex::default() }))
     }
 
     /// Begins to fetch the inputs of a row group.
-    fn fetch(&mut self) -> Option<Ahead> {
-        let batch = self.take()?;
-        let wanted: Vec<(Source, usize)> =
-            batch.pieces.iter().map(|p| (self.work.job.sources[p.source].clone(), p.row_group)).collect();
+    fn fetch(&mut self) -> Result<Option<Ahead>> {
+        let Some(batch) = self.take()? else { return Ok(None) };
+        let job = self.work.job;
+        let of_piece = |p: &super::pieces::Piece| -> Result<(Source, usize, Mask)> {
+            Ok((job.sources[p.source].clone(), p.row_group, job.masks.of(p.source)?))
+        };
+        let wanted = batch.pieces.iter().map(of_piece).collect::<Result<Vec<_>>>()?;
         let reading = futures::stream::iter(wanted)
-            .map(|(source, row_group)| async move { source.row_group(row_group).await })
+            .map(|(source, row_group, mask)| async move {
+                Ok(RowGroupInput { chunks: source.row_group(row_group).await?, mask })
+            })
             .buffered(FETCHED_AT_ONCE)
             .try_collect();
-        Some(Ahead { batch, chunks: self.work.job.runtime.spawn(reading) })
+        Ok(Some(Ahead { batch, inputs: job.runtime.spawn(reading) }))
     }
 
     /// The inputs of the next row group, so that its output has about the right size.
-    fn take(&mut self) -> Option<Batch> {
+    fn take(&mut self) -> Result<Option<Batch>> {
         let job = self.work.job;
         // At least eight row groups in a file of the lower edge, so that files can be cut where they should be.
         let output = job.row_group_bytes.min(job.policy.band_min() / 8).max(1);
@@ -272,7 +279,8 @@ fn append(made: Vec<Made>, file: &mut OpenFile) -> Result<u64> {
     let failed = |e| write_error(&location, e);
     let before = file.writer.bytes_written();
     let mut group = file.writer.next_row_group().map_err(failed)?;
-    for root in made {
+    for (number, root) in made.into_iter().enumerate() {
+        *file.removed_nulls.entry(number).or_default() += root.removed_nulls;
         for (leaf, nans) in root.nans {
             if let Some(counted) = &mut file.nans {
                 *counted.entry(leaf).or_default() += nans;

@@ -23,6 +23,8 @@ pub(super) struct Made {
     pub(super) leaves: Vec<MadeLeaf>,
     /// NaNs by leaf column.
     pub(super) nans: Vec<(usize, u64)>,
+    /// Nulls that went with deleted rows.
+    pub(super) removed_nulls: u64,
 }
 
 /// A finished leaf column.
@@ -53,7 +55,7 @@ fn moved(
         Ok(columns) => columns,
         Err(reason) => return Ok(Err(reason.to_owned())),
     };
-    let mut made = Made { leaves: Vec::new(), nans: Vec::new() };
+    let mut made = Made { leaves: Vec::new(), nans: Vec::new(), removed_nulls: 0 };
     for (place, leaf) in work.leaves(root).enumerate() {
         match moved_leaf(work, group, leaf, place, &columns, space)? {
             Ok((merged, choice)) => {
@@ -73,6 +75,9 @@ fn inputs_of(work: &Work<'_>, group: &RowGroup, root: usize) -> std::result::Res
     let mut found = Vec::with_capacity(group.batch.pieces.len());
     for piece in &group.batch.pieces {
         let source = &work.job.sources[piece.source];
+        if work.job.masks.of(piece.source).map_or(true, |mask| mask.deleted(0, u64::MAX) > 0) {
+            return Err("deleted rows are left out");
+        }
         let Some(column) = work.matched[piece.source].roots[root] else {
             return Err("some files are older than the column");
         };
@@ -117,7 +122,7 @@ fn moved_leaf(
         Err(stop) => return stopped(stop, None),
     };
     let mut buffer = std::mem::take(&mut space.input);
-    for ((piece, chunks), leaves) in group.batch.pieces.iter().zip(&group.chunks).zip(columns) {
+    for ((piece, input), leaves) in group.batch.pieces.iter().zip(&group.inputs).zip(columns) {
         let source = &work.job.sources[piece.source];
         let row_group = source.metadata.row_group(piece.row_group);
         let metadata = row_group.column(leaves.start + place);
@@ -125,7 +130,7 @@ fn moved_leaf(
         if flat && metadata.num_values() != row_group.num_rows() {
             return stopped(Stop::Damaged("its values are not as many as its rows".into()), Some(source));
         }
-        let bytes = chunks.read(range_of(metadata), &mut buffer).map_err(|e| damaged(&source.path, e))?;
+        let bytes = input.chunks.read(range_of(metadata), &mut buffer).map_err(|e| damaged(&source.path, e))?;
         let after = rows.saturating_sub(piece.offset).saturating_sub(piece.rows);
         let ranges = [(false, piece.offset), (true, piece.rows), (false, after)];
         if let Err(stop) = merge.add(space, metadata, bytes, ranges) {
@@ -161,9 +166,9 @@ fn encoded(work: &Work<'_>, group: &RowGroup, root: usize) -> Result<Made> {
     let field = &work.schema.arrow.fields()[root];
     let first_leaf = work.leaves(root).start;
     let mut writers: Vec<ArrowColumnWriter> = group.writers(work, root)?;
-    let mut nans = HashMap::new();
+    let (mut nans, mut removed_nulls) = (HashMap::new(), 0);
     let failed = |e| write_error(&work.job.task.output.directory, e);
-    for (piece, chunks) in group.batch.pieces.iter().zip(&group.chunks) {
+    for (piece, input) in group.batch.pieces.iter().zip(&group.inputs) {
         let piece: &Piece = piece;
         let source = &work.job.sources[piece.source];
         let mut write = |values: &ArrayRef| {
@@ -176,14 +181,15 @@ fn encoded(work: &Work<'_>, group: &RowGroup, root: usize) -> Result<Made> {
         };
         // Decoders may panic on garbage: that must name the file and fail this group only.
         let read = catch_unwind(AssertUnwindSafe(|| {
-            read_piece(source, &work.matched[piece.source], root, field, *piece, chunks, &mut write)
+            read_piece(source, &work.matched[piece.source], root, field, *piece, input, &mut write)
         }));
-        read.unwrap_or_else(|_| Err(Error::corrupt("its pages can't be decoded")))
+        removed_nulls += read
+            .unwrap_or_else(|_| Err(Error::corrupt("its pages can't be decoded")))
             .while_doing(|| format!("reading column {} of {}", field.name(), source.path))?;
     }
     let leaves = writers
         .into_iter()
         .map(|writer| writer.close().map(|chunk| MadeLeaf::Encoded(Box::new(chunk))).map_err(failed))
         .collect::<Result<Vec<_>>>()?;
-    Ok(Made { leaves, nans: nans.into_iter().collect() })
+    Ok(Made { leaves, nans: nans.into_iter().collect(), removed_nulls })
 }

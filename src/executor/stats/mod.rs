@@ -89,6 +89,15 @@ pub(crate) fn primitive(schema: &Schema, id: i32) -> Option<&PrimitiveType> {
 
 /// What a footer says, by field id: (leaf column, figures).
 pub(crate) fn leaves(metadata: &ParquetMetaData, schema: &Schema) -> BTreeMap<i32, (usize, Leaf)> {
+    leaves_of(metadata, schema, |_| true)
+}
+
+/// The same for some row groups.
+pub(crate) fn leaves_of(
+    metadata: &ParquetMetaData,
+    schema: &Schema,
+    wanted: impl Fn(usize) -> bool,
+) -> BTreeMap<i32, (usize, Leaf)> {
     let descriptor = metadata.file_metadata().schema_descr();
     let mut found = BTreeMap::new();
     for (index, column) in descriptor.columns().iter().enumerate() {
@@ -99,7 +108,8 @@ pub(crate) fn leaves(metadata: &ParquetMetaData, schema: &Schema) -> BTreeMap<i3
         let kind = primitive(schema, info.id());
         let mut leaf = Leaf { nulls: Some(0), exact: true, repeated: column.max_rep_level() > 0, ..Leaf::default() };
         let mut unknown = false;
-        for chunk in metadata.row_groups().iter().map(|group| group.column(index)) {
+        let groups = metadata.row_groups().iter().enumerate().filter(|(group, _)| wanted(*group));
+        for chunk in groups.map(|(_, group)| group.column(index)) {
             leaf.size += u64::try_from(chunk.compressed_size()).unwrap_or(0);
             leaf.values += u64::try_from(chunk.num_values()).unwrap_or(0);
             let statistics = chunk.statistics();

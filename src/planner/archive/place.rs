@@ -5,7 +5,7 @@ use crate::error::Result;
 use crate::model::{
     ArchivePolicy, DataFile, PickReason, StayReason, Stays, TableState, TierPlace, same_class, tier_of, told_by_class,
 };
-use crate::planner::compact::eligible::Deletes;
+use crate::planner::deletes::DeleteIndex;
 use crate::planner::filter::FilterOn;
 
 /// How long data that was brought back stays, if the snapshot that says so is retained so long.
@@ -53,7 +53,7 @@ pub(super) fn place(
     let filter = policy.filter.as_ref().map(|filter| FilterOn::new(filter, &state.metadata)).transpose()?;
     let asked = policy.asked()?;
     let places = places(policy);
-    let deletes = Deletes::index(state);
+    let deletes = DeleteIndex::new(state);
     let mut found = Placement { placed: Vec::new(), movers: Vec::new(), stays: Vec::new() };
     for (index, file) in state.files.iter().enumerate() {
         let class = state.classes.get(&file.path).map(String::as_str);
@@ -88,7 +88,7 @@ pub(super) fn place(
         } else if to != from && class.is_none() && told_by_class(&[places[from].clone(), places[to].clone()]) {
             stay(StayReason::ClassUnknown { tier: places[to].name.clone() });
         } else {
-            let delete_files = deletes.applying_to(file);
+            let delete_files = deletes.applying_to(file).len() as u64;
             // A change of class in place touches neither the file's bytes nor its name: deletes still find it.
             let in_place = to == from || told_by_class(&[places[from].clone(), places[to].clone()]);
             if delete_files > 0 && !in_place {

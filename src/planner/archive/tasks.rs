@@ -170,6 +170,7 @@ impl<'a> Maker<'a> {
         let estimate = estimate(&tier.policy, route, read, bytes, &footers);
         let task = RewriteTask {
             id: 0,
+            deletes: Vec::new(),
             spec_id: partition.spec_id,
             partition: partition.path.clone(),
             why: TaskReason::Archive { tier: tier.name.clone() },
@@ -280,6 +281,9 @@ impl<'a> Maker<'a> {
             size: file.size,
             records: file.records,
             sequence_number: file.sequence_number,
+            // Files under deletes stay where they are.
+            deletes: Vec::new(),
+            deleted: 0,
             picked: mover.picked.clone(),
         }
     }

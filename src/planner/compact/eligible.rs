@@ -1,12 +1,10 @@
 //! Which files may be rewritten at all, and which of those want it.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use crate::error::Result;
-use crate::model::{
-    CompactPolicy, DataFile, DeleteContent, DeleteFile, FileFormat, PartitionId, PickReason, SkipReason, Skipped,
-    TableState, tier_of,
-};
+use crate::model::{CompactPolicy, DataFile, FileFormat, PickReason, SkipReason, Skipped, TableState, tier_of};
+use crate::planner::deletes::{Burden, Burdens, obstacle};
 use crate::planner::filter::FilterOn;
 
 /// The files that may be rewritten, and why the others may not.
@@ -18,14 +16,12 @@ pub(super) struct Eligible {
 
 impl Eligible {
     /// Sorts the files of a table.
-    pub(super) fn find(state: &TableState, policy: &CompactPolicy) -> Result<Self> {
+    pub(super) fn find(state: &TableState, policy: &CompactPolicy, burdens: &Burdens) -> Result<Self> {
         let filter = policy.filter.as_ref().map(|filter| FilterOn::new(filter, &state.metadata)).transpose()?;
-        let deletes = Deletes::index(state);
         let default_spec = state.metadata.default_partition_spec_id();
         let mut found = Self { files: Vec::new(), skipped: Vec::new() };
         for (index, file) in state.files.iter().enumerate() {
             let spec_id = state.partition(file.partition).spec_id;
-            let delete_files = deletes.applying_to(file);
             let why = if file.format != FileFormat::Parquet {
                 Some(SkipReason::NotParquet)
             } else if file.encrypted {
@@ -34,8 +30,8 @@ impl Eligible {
                 Some(SkipReason::FilteredOut)
             } else if let Some(tier) = colder_tier(state, policy, file) {
                 Some(SkipReason::InTier { tier })
-            } else if delete_files > 0 {
-                Some(SkipReason::HasDeletes { delete_files })
+            } else if let Some(why) = unsupported_deletes(state, burdens.of(index)) {
+                Some(why)
             } else if spec_id != default_spec {
                 Some(SkipReason::OldSpec { spec_id })
             } else {
@@ -59,10 +55,20 @@ fn colder_tier(state: &TableState, policy: &CompactPolicy, file: &DataFile) -> O
     }
 }
 
+/// A delete that can't be applied keeps its files from being rewritten.
+fn unsupported_deletes(state: &TableState, burden: &Burden) -> Option<SkipReason> {
+    burden.deletes.iter().find_map(|number| {
+        let delete = &state.deletes[*number as usize];
+        obstacle(delete).map(|what| SkipReason::UnsupportedDeletes { delete_file: delete.path.clone(), what })
+    })
+}
+
 /// Why a file wants to be rewritten, if it does.
-pub(super) fn pick(state: &TableState, policy: &CompactPolicy, file: &DataFile) -> Option<PickReason> {
+pub(super) fn pick(state: &TableState, policy: &CompactPolicy, file: &DataFile, burden: &Burden) -> Option<PickReason> {
     let codec = state.footers.get(&file.path).and_then(|footer| footer.main_codec());
-    size_reason(file, policy)
+    burden
+        .reason(file, policy)
+        .or_else(|| size_reason(file, policy))
         .or_else(|| codec.filter(|found| *found != policy.codec).map(|found| PickReason::WrongCodec { found }))
         .or_else(|| policy.rewrite_all.then_some(PickReason::RewriteAll))
 }
@@ -86,39 +92,4 @@ pub(super) fn our_snapshots(state: &TableState) -> HashSet<i64> {
         .filter(|snapshot| snapshot.summary().additional_properties.contains_key("icewright.version"))
         .map(|snapshot| snapshot.snapshot_id())
         .collect()
-}
-
-/// Delete files, found by what they may apply to (spec, "Scan Planning").
-pub(in crate::planner) struct Deletes<'a> {
-    by_partition: HashMap<PartitionId, Vec<&'a DeleteFile>>,
-    by_path: HashMap<&'a str, Vec<&'a DeleteFile>>,
-    global: Vec<&'a DeleteFile>,
-}
-
-impl<'a> Deletes<'a> {
-    pub(in crate::planner) fn index(state: &'a TableState) -> Self {
-        let mut index = Self { by_partition: HashMap::new(), by_path: HashMap::new(), global: Vec::new() };
-        for delete in &state.deletes {
-            let partition = state.partition(delete.partition);
-            let unpartitioned =
-                state.metadata.partition_spec_by_id(partition.spec_id).is_some_and(|spec| spec.is_unpartitioned());
-            match (&delete.referenced_data_file, delete.content) {
-                (Some(path), DeleteContent::Position) => index.by_path.entry(path).or_default().push(delete),
-                (_, DeleteContent::Equality) if unpartitioned => index.global.push(delete),
-                _ => index.by_partition.entry(delete.partition).or_default().push(delete),
-            }
-        }
-        index
-    }
-
-    pub(in crate::planner) fn applying_to(&self, file: &DataFile) -> u64 {
-        let here = self.by_partition.get(&file.partition).into_iter().flatten();
-        let named = self.by_path.get(file.path.as_str()).into_iter().flatten();
-        let all = here.chain(named).chain(&self.global);
-        all.filter(|delete| match delete.content {
-            DeleteContent::Position => delete.sequence_number >= file.sequence_number,
-            DeleteContent::Equality => delete.sequence_number > file.sequence_number,
-        })
-        .count() as u64
-    }
 }

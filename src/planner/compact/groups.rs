@@ -9,6 +9,7 @@ use crate::model::{
     CompactPolicy, InputFile, JobOrder, PartitionId, PickReason, Route, RouteReason, SkipReason, Skipped, TableState,
     TaskReason,
 };
+use crate::planner::deletes::Burdens;
 
 /// A group that is worth a rewrite.
 #[derive(Debug, Clone)]
@@ -47,13 +48,15 @@ pub(super) fn by_partition(state: &TableState, files: &[usize]) -> Vec<Vec<usize
 pub(super) fn of_partition(
     state: &TableState,
     policy: &CompactPolicy,
+    burdens: &Burdens,
     files: Vec<usize>,
 ) -> (Vec<Group>, Vec<Skipped>) {
     let mut candidates = Vec::new();
     let mut skipped = Vec::new();
     for index in files {
         let file = &state.files[index];
-        match pick(state, policy, file) {
+        let burden = burdens.of(index);
+        match pick(state, policy, file, burden) {
             Some(picked) => candidates.push((
                 file.partition,
                 InputFile {
@@ -61,10 +64,19 @@ pub(super) fn of_partition(
                     size: file.size,
                     records: file.records,
                     sequence_number: file.sequence_number,
+                    // Numbers of the table's list until the group becomes a task.
+                    deletes: burden.deletes.clone(),
+                    deleted: burden.deleted,
                     picked,
                 },
             )),
-            None => skipped.push(leave(&file.path, file.size, SkipReason::GoodAsItIs)),
+            None if burden.deletes.is_empty() => {
+                skipped.push(leave(&file.path, file.size, SkipReason::GoodAsItIs));
+            }
+            None => {
+                let (delete_files, deleted) = (burden.deletes.len() as u64, burden.deleted);
+                skipped.push(leave(&file.path, file.size, SkipReason::FewDeletes { delete_files, deleted }));
+            }
         }
     }
     let Some((partition, _)) = candidates.first() else { return (Vec::new(), skipped) };
@@ -137,8 +149,14 @@ fn worth(
     let large = inputs.iter().any(|input| input.picked == PickReason::TooLarge);
     let codec = inputs.iter().any(|input| matches!(input.picked, PickReason::WrongCodec { .. }));
     let enough = files >= policy.min_input_files || bytes >= policy.target_file_size_bytes;
+    let burdened = inputs
+        .iter()
+        .filter(|i| matches!(i.picked, PickReason::TooManyDeletes { .. } | PickReason::HighDeleteRatio { .. }))
+        .count() as u64;
     let why = if policy.rewrite_all {
         TaskReason::RewriteAll
+    } else if burdened > 0 {
+        TaskReason::Deletes { files: burdened }
     } else if large {
         TaskReason::SplitLarge
     } else if codec && enough {

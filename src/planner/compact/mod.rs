@@ -10,10 +10,14 @@ pub(in crate::planner) mod groups;
 pub(in crate::planner) mod route;
 pub(in crate::planner) mod size;
 
+use std::collections::{BTreeMap, HashSet};
+
 use crate::error::{Error, Result};
 use crate::model::{
-    Base, CompactPlan, CompactPolicy, Footer, OutputSpec, PlanTotals, RewriteTask, Skipped, TableState, Task,
+    Base, CompactPlan, CompactPolicy, Footer, InputFile, OutputSpec, PlanTotals, RewriteTask, Skipped, TableState,
+    Task, TaskDelete,
 };
+use crate::planner::deletes::{Burdens, fates};
 
 use eligible::Eligible;
 use groups::Group;
@@ -29,7 +33,8 @@ const MOST_CODEC_PROBES: usize = 10_000;
 /// As [`plan`].
 pub fn footers_wanted(state: &TableState, policy: &CompactPolicy) -> Result<Vec<String>> {
     refuse_unsupported(state)?;
-    let found = Eligible::find(state, policy)?;
+    let burdens = Burdens::find(state);
+    let found = Eligible::find(state, policy, &burdens)?;
     let ours = eligible::our_snapshots(state);
     let mut wanted = Vec::new();
     let mut probes = 0;
@@ -37,9 +42,10 @@ pub fn footers_wanted(state: &TableState, policy: &CompactPolicy) -> Result<Vec<
         let lonely = partition.len() == 1;
         for index in partition {
             let file = &state.files[index];
-            let outside = eligible::size_reason(file, policy).is_some() || policy.rewrite_all;
+            let deleted = burdens.of(index).reason(file, policy).is_some();
+            let outside = deleted || eligible::size_reason(file, policy).is_some() || policy.rewrite_all;
             let made_by_us = file.snapshot_id.is_some_and(|id| ours.contains(&id));
-            if outside && (policy.rewrite_all || !lonely || file.size > policy.max_file_size_bytes) {
+            if outside && (policy.rewrite_all || deleted || !lonely || file.size > policy.max_file_size_bytes) {
                 wanted.push(file.path.clone());
             } else if !outside && !made_by_us && probes < MOST_CODEC_PROBES {
                 probes += 1;
@@ -59,14 +65,17 @@ pub fn footers_wanted(state: &TableState, policy: &CompactPolicy) -> Result<Vec<
 pub fn plan(state: &TableState, policy: &CompactPolicy, now_ms: i64) -> Result<CompactPlan> {
     policy.validate()?;
     refuse_unsupported(state)?;
-    let found = Eligible::find(state, policy)?;
-    let mut skipped: Vec<Skipped> = found.skipped;
-    let mut groups: Vec<Group> = Vec::new();
-    for partition in groups::by_partition(state, &found.files) {
-        let (made, left) = groups::of_partition(state, policy, partition);
-        groups.extend(made);
-        skipped.extend(left);
-    }
+    let mut burdens = Burdens::find(state);
+    let (mut groups, mut skipped) = loop {
+        let (groups, skipped) = grouped(state, policy, &burdens)?;
+        let inputs = groups.iter().flat_map(|group| &group.inputs);
+        let rewritten: HashSet<&str> = inputs.map(|input| input.path.as_str()).collect();
+        // Under a limit, what is left over is for the next run anyway.
+        let more = policy.max_files_to_rewrite.is_none() && burdens.look_ahead(state, policy, &rewritten);
+        if !more {
+            break (groups, skipped);
+        }
+    };
     groups::order(state, policy, &mut groups);
     skipped.extend(groups::limit(state, policy, &mut groups));
     let tasks: Vec<Task> = groups
@@ -75,6 +84,7 @@ pub fn plan(state: &TableState, policy: &CompactPolicy, now_ms: i64) -> Result<C
         .map(|(id, group)| Task::Rewrite(task(state, policy, u32::try_from(id).unwrap_or(u32::MAX), group)))
         .collect();
     skipped.sort_by(|a, b| a.path.cmp(&b.path));
+    let deletes = fates(state, policy, &burdens, &tasks);
     let rewrites = || tasks.iter().map(|Task::Rewrite(task)| task);
     let totals = PlanTotals {
         files: state.files.len() as u64,
@@ -83,6 +93,8 @@ pub fn plan(state: &TableState, policy: &CompactPolicy, now_ms: i64) -> Result<C
         input_bytes: rewrites().map(|task| task.estimate.bytes_read).sum(),
         output_files: rewrites().map(|task| task.output.files).sum(),
         output_bytes: rewrites().map(|task| task.output.bytes).sum(),
+        delete_files: state.deletes.len() as u64,
+        retired_delete_files: deletes.iter().filter(|delete| delete.fate.goes()).count() as u64,
     };
     Ok(CompactPlan {
         table: state.name.clone(),
@@ -97,14 +109,28 @@ pub fn plan(state: &TableState, policy: &CompactPolicy, now_ms: i64) -> Result<C
         policy: policy.clone(),
         tasks,
         skipped,
+        deletes,
         totals,
     })
 }
 
-fn task(state: &TableState, policy: &CompactPolicy, id: u32, group: Group) -> RewriteTask {
+/// Groups that are worth a rewrite, and the files that are left alone.
+fn grouped(state: &TableState, policy: &CompactPolicy, burdens: &Burdens) -> Result<(Vec<Group>, Vec<Skipped>)> {
+    let found = Eligible::find(state, policy, burdens)?;
+    let (mut groups, mut skipped) = (Vec::new(), found.skipped);
+    for partition in groups::by_partition(state, &found.files) {
+        let (made, left) = groups::of_partition(state, policy, burdens, partition);
+        groups.extend(made);
+        skipped.extend(left);
+    }
+    Ok((groups, skipped))
+}
+
+fn task(state: &TableState, policy: &CompactPolicy, id: u32, mut group: Group) -> RewriteTask {
     let partition = state.partition(group.partition);
     let read: u64 = group.inputs.iter().map(|input| input.size).sum();
     let footers: Vec<Option<&Footer>> = group.inputs.iter().map(|input| state.footers.get(&input.path)).collect();
+    let deletes = own_deletes(state, &mut group.inputs);
     RewriteTask {
         id,
         spec_id: partition.spec_id,
@@ -122,7 +148,20 @@ fn task(state: &TableState, policy: &CompactPolicy, id: u32, group: Group) -> Re
             storage_class: None,
         },
         inputs: group.inputs,
+        deletes,
     }
+}
+
+/// The deletes of a group; its inputs' indexes are brought from the table's list to this one.
+fn own_deletes(state: &TableState, inputs: &mut [InputFile]) -> Vec<TaskDelete> {
+    let mut numbers: BTreeMap<u32, u32> = inputs.iter().flat_map(|input| &input.deletes).map(|n| (*n, 0)).collect();
+    for (own, number) in numbers.values_mut().zip(0..) {
+        *own = number;
+    }
+    for number in inputs.iter_mut().flat_map(|input| &mut input.deletes) {
+        *number = numbers.get(number).copied().unwrap_or(u32::MAX);
+    }
+    numbers.keys().map(|number| TaskDelete::from(&state.deletes[*number as usize])).collect()
 }
 
 /// Where data files of a partition go. Outputs of tables with `write.object-storage.enabled` are laid out plainly as

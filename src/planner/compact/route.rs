@@ -18,7 +18,9 @@ pub(in crate::planner) fn route_at(
 ) -> (Route, RouteReason, u64) {
     let read = inputs.iter().map(|input| input.size).sum();
     let footers: Option<Vec<&Footer>> = inputs.iter().map(|input| state.footers.get(&input.path)).collect();
+    let deletes = inputs.iter().any(|input| !input.deletes.is_empty());
     let why = match &footers {
+        _ if deletes => Some(RouteReason::DeletesApply),
         None => Some(RouteReason::FooterUnknown),
         Some(footers) => obstacle(policy, footers),
     };
@@ -71,14 +73,15 @@ fn obstacle(policy: &CompactPolicy, footers: &[&Footer]) -> Option<RouteReason> 
     None
 }
 
-/// Bytes after an encode, by the measured ratio of each file's codec.
+/// Bytes after an encode, by the measured ratio of each file's codec and its share of living rows.
 pub(in crate::planner) fn shrunk(state: &TableState, ratios: &BTreeMap<Codec, f64>, inputs: &[InputFile]) -> u64 {
     let bytes: f64 = inputs
         .iter()
         .map(|input| {
             let codec = state.footers.get(&input.path).and_then(|footer| footer.main_codec());
             let ratio = codec.and_then(|codec| ratios.get(&codec)).copied().unwrap_or(1.0);
-            input.size as f64 * ratio
+            let living = 1.0 - input.deleted as f64 / input.records.max(1) as f64;
+            input.size as f64 * ratio * living
         })
         .sum();
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a positive number of bytes")]

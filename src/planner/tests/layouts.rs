@@ -4,7 +4,7 @@ use insta::assert_snapshot;
 
 use super::support::{Table, metadata};
 use crate::error::Kind;
-use crate::model::{Codec, CompactPolicy, DeleteContent, JobOrder, MIB};
+use crate::model::{Codec, CompactPolicy, JobOrder, MIB};
 use crate::planner::compact::plan;
 
 fn default() -> CompactPolicy {
@@ -99,33 +99,12 @@ fn should_bring_good_files_into_the_codec_when_there_is_enough_of_them() {
 }
 
 #[test]
-fn should_leave_files_under_deletes_and_of_older_specs_alone() {
-    let table = Table::new()
-        .files("a", 6, 2020, 10 * MIB, Codec::Zstd)
-        .files("b", 6, 2021, 10 * MIB, Codec::Zstd)
-        .files("c", 6, 2022, 10 * MIB, Codec::Zstd)
-        .files("old", 6, 0, 10 * MIB, Codec::Zstd)
-        .delete(DeleteContent::Position, 2020, 5, None)
-        .delete(DeleteContent::Equality, 2021, 5, None)
-        .delete(DeleteContent::Position, 2022, 6, Some("c03"));
+fn should_leave_files_of_older_specs_alone() {
+    let table = Table::new().files("old", 6, 0, 10 * MIB, Codec::Zstd);
     assert_snapshot!(table.picture(&default()), @r"
-    before: :6x10 MiB 2020:6x10 MiB 2021:6x10 MiB 2022:6x10 MiB
-    task 0 ts_year=2021: 6 small files | Copy: codec, schema and row groups fit | 6 files, 60 MiB -> 1 x 60 MiB
-    task 1 ts_year=2022: 5 small files | Copy: codec, schema and row groups fit | 5 files, 50 MiB -> 1 x 50 MiB
-    left a00..c03 (7): 1 delete files apply to it (not supported yet)
+    before: :6x10 MiB
     left old00..old05 (6): written with the older partition spec 0
-    after: :6x10 MiB 2020:6x10 MiB 2021:1x60 MiB 2022:1x10 MiB 2022:1x50 MiB
-    110 MiB written
-    ");
-}
-
-#[test]
-fn should_apply_global_equality_deletes_everywhere() {
-    let table = Table::new().files("a", 6, 2020, MIB, Codec::Zstd).delete(DeleteContent::Equality, 0, 6, None);
-    assert_snapshot!(table.picture(&default()), @r"
-    before: 2020:6x1 MiB
-    left a00..a05 (6): 1 delete files apply to it (not supported yet)
-    after: 2020:6x1 MiB
+    after: :6x10 MiB
     0 B written
     ");
 }

@@ -84,6 +84,7 @@ impl Table {
             records: size / 100,
             size,
             sequence_number: 5,
+            file_sequence_number: 5,
             snapshot_id: Some(1),
             sort_order_id: None,
             encrypted: false,
@@ -109,15 +110,31 @@ impl Table {
         self
     }
 
-    pub(crate) fn delete(mut self, content: DeleteContent, year: i32, sequence_number: i64, of: Option<&str>) -> Self {
+    /// Adds a delete file of one record.
+    pub(crate) fn delete(self, content: DeleteContent, year: i32, sequence_number: i64, of: Option<&str>) -> Self {
+        self.deletes(content, year, sequence_number, of, 1)
+    }
+
+    /// Adds a delete file.
+    pub(crate) fn deletes(
+        mut self,
+        content: DeleteContent,
+        year: i32,
+        sequence_number: i64,
+        of: Option<&str>,
+        records: u64,
+    ) -> Self {
         self.state.deletes.push(DeleteFile {
             path: format!("delete{}", self.state.deletes.len()),
             content,
             format: FileFormat::Parquet,
             partition: PartitionId(if year == 0 { 0 } else { u32::try_from(year - 2019).unwrap() }),
-            records: 1,
+            records,
             size: 100,
             sequence_number,
+            file_sequence_number: sequence_number,
+            vector: None,
+            encrypted: false,
             referenced_data_file: of.map(str::to_owned),
             equality_ids: Vec::new(),
         });
@@ -150,6 +167,9 @@ impl Table {
         }
         for (why, files) in reasons {
             let _ = writeln!(text, "left {}: {why}", summary(&files));
+        }
+        for delete in &plan.deletes {
+            let _ = writeln!(text, "{} ({:?}) {}", delete.key, delete.content, delete.fate);
         }
         let (after, written) = execute(&self.state, &plan, 1.0);
         let _ = writeln!(text, "after: {}", sizes(&after));
@@ -194,7 +214,7 @@ pub(crate) fn execute(state: &TableState, plan: &CompactPlan, error: f64) -> (Ta
     for task in plan.rewrites() {
         let inputs: BTreeSet<&str> = task.inputs.iter().map(|input| input.path.as_str()).collect();
         let first = after.files.iter().find(|file| inputs.contains(file.path.as_str())).unwrap().clone();
-        let records: u64 = task.inputs.iter().map(|input| input.records).sum();
+        let records: u64 = task.inputs.iter().map(|input| input.records - input.deleted).sum();
         after.files.retain(|file| !inputs.contains(file.path.as_str()));
         let factor = if task.route == crate::model::Route::Copy { 1.0 } else { error };
         let total = (task.output.bytes as f64 * factor) as u64;
@@ -204,14 +224,38 @@ pub(crate) fn execute(state: &TableState, plan: &CompactPlan, error: f64) -> (Ta
             let size = total / files;
             written += size;
             let rows = records / files + u64::from(n < records % files);
-            after.files.push(DataFile { path: path.clone(), size, records: rows, sequence_number: 9, ..first.clone() });
+            let (sequence_number, file_sequence_number) = (9, 10);
+            after.files.push(DataFile {
+                path: path.clone(),
+                size,
+                records: rows,
+                sequence_number,
+                file_sequence_number,
+                ..first.clone()
+            });
             let groups = size.div_ceil(64 * MIB).max(1);
             let group = RowGroup { rows: rows / groups, compressed: size / groups, uncompressed: size / groups };
             after.footers.insert(path, footer(plan.policy.codec, vec![group; usize::try_from(groups).unwrap()]));
         }
     }
+    let gone: BTreeSet<&str> = plan.retired().map(|delete| delete.key.path.as_str()).collect();
+    after.deletes.retain(|delete| !gone.contains(delete.path.as_str()));
     after.files.sort_by(|a, b| a.path.cmp(&b.path));
     (after, written)
+}
+
+/// Whether a delete applies to a file, word for word by the spec's "Scan Planning" (version 2).
+fn applies(state: &TableState, delete: &DeleteFile, file: &DataFile) -> bool {
+    let same_partition = delete.partition == file.partition;
+    let unpartitioned = state.partition(delete.partition).spec_id == 0;
+    match delete.content {
+        // Where the delete names its file, readers go by the name alone.
+        DeleteContent::Position => {
+            file.sequence_number <= delete.sequence_number
+                && delete.referenced_data_file.as_ref().map_or(same_partition, |path| *path == file.path)
+        }
+        DeleteContent::Equality => file.sequence_number < delete.sequence_number && (same_partition || unpartitioned),
+    }
 }
 
 /// What a plan must never be, whatever the policy. Empty when all is well.
@@ -232,7 +276,36 @@ pub(crate) fn flaws(state: &TableState, policy: &CompactPolicy, plan: &CompactPl
         }
     }
     flaws.extend(seen.keys().map(|path| format!("{path} is not in the table")));
+    let planned: Vec<&str> = plan.deletes.iter().map(|delete| delete.key.path.as_str()).collect();
+    if planned != state.deletes.iter().map(|delete| delete.path.as_str()).collect::<Vec<_>>() {
+        flaws.push(format!("other deletes than the table's: {planned:?}"));
+    }
+    // Nothing that still applies to a file goes: by the naive rule, over all files that stay.
+    let inputs: BTreeSet<&str> =
+        plan.rewrites().flat_map(|task| &task.inputs).map(|input| input.path.as_str()).collect();
+    for (delete, planned) in state.deletes.iter().zip(&plan.deletes) {
+        let hit = |file: &&DataFile| applies(state, delete, file) && !inputs.contains(file.path.as_str());
+        if let (true, Some(file)) = (planned.fate.goes(), state.files.iter().find(hit)) {
+            flaws.push(format!("{} goes although it applies to {}", delete.path, file.path));
+        }
+    }
     for task in plan.rewrites() {
+        for input in &task.inputs {
+            let file = state.files.iter().find(|file| file.path == input.path);
+            let mut wanted: Vec<&str> = state
+                .deletes
+                .iter()
+                .filter(|delete| file.is_some_and(|file| applies(state, delete, file)))
+                .map(|delete| delete.path.as_str())
+                .collect();
+            let mut have: Vec<&str> =
+                input.deletes.iter().map(|n| task.deletes[*n as usize].key.path.as_str()).collect();
+            wanted.sort_unstable();
+            have.sort_unstable();
+            if wanted != have {
+                flaws.push(format!("{} has deletes {have:?} instead of {wanted:?}", input.path));
+            }
+        }
         let bytes: u64 = task.inputs.iter().map(|input| input.size).sum();
         let share = task.output.bytes / task.output.files.max(1);
         if task.output.bytes >= policy.band_min()

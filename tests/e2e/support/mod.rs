@@ -226,6 +226,12 @@ impl Lake {
         icewright_in_background(&self.args(args))
     }
 
+    /// The table's current snapshot, as its metadata has it (SQLite catalogs).
+    pub(crate) fn snapshot(&self) -> Value {
+        let metadata: Value = serde_json::from_slice(&std::fs::read(self.metadata_file()).unwrap()).unwrap();
+        metadata["snapshots"].as_array().unwrap().last().unwrap().clone()
+    }
+
     /// The table's current metadata file (SQLite catalogs).
     pub(crate) fn metadata_file(&self) -> PathBuf {
         let rows: Value = serde_json::from_str(&self.script("rows.py", &["--no-duckdb"])).unwrap();

@@ -1,0 +1,256 @@
+//! Which delete files go in the same commit: those that no live data file can match any more.
+//!
+//! The spec's own rule decides, on fresh metadata and over all data files of all partition specs: a delete file goes if it
+//! applies to nothing but the inputs that are replaced right now. Outputs carry the base's data sequence number, so no
+//! older equality delete applies to them; and no older delete file can name them, for their names are new.
+//!
+//! A file of positions for a whole partition applies, by that rule, to every older file of the partition, also to those
+//! that it never names. Where a task has read it to the end, the files that it names decide instead.
+
+use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasher, RandomState};
+
+use futures::{StreamExt, TryStreamExt};
+use iceberg::spec::{
+    DataContentType, Manifest, ManifestContentType, ManifestEntry, ManifestFile, ManifestStatus, Struct,
+};
+
+use super::check::Check;
+use crate::error::{Context, Result};
+use crate::lake::LoadedTable;
+use crate::lake::manifests::{MANIFESTS_AT_ONCE, read_manifest};
+use crate::model::{Base, DeleteContent, DeleteKey, Outcome};
+
+/// Finds what may go; remembers what it has read from attempt to attempt (manifests never change).
+#[derive(Debug)]
+pub(super) struct Retirement<'a> {
+    base: &'a Base,
+    /// The deletes that the plan wants to see gone; `None` when none may go.
+    wanted: Option<HashSet<&'a DeleteKey>>,
+    digests: HashMap<String, Digest>,
+    hasher: RandomState,
+}
+
+/// The delete entries that go.
+#[derive(Debug, Default)]
+pub(super) struct Retired {
+    /// By manifest.
+    pub(super) by_manifest: HashMap<String, HashSet<DeleteKey>>,
+}
+
+impl Retired {
+    /// Their names, in order.
+    pub(super) fn keys(&self) -> Vec<DeleteKey> {
+        let mut keys: Vec<DeleteKey> = self.by_manifest.values().flatten().cloned().collect();
+        keys.sort();
+        keys
+    }
+
+    /// Whether nothing goes.
+    pub(super) fn is_empty(&self) -> bool {
+        self.by_manifest.is_empty()
+    }
+}
+
+/// What matters of the live data files of one manifest.
+#[derive(Debug, Default)]
+struct Digest {
+    spec_id: i32,
+    /// The lowest data sequence number in each partition.
+    lowest: HashMap<Struct, i64>,
+    /// Hashes of paths: should two ever be equal, a delete file stays that might have gone.
+    paths: HashSet<u64>,
+}
+
+/// One delete that may go.
+struct Candidate<'m> {
+    manifest: &'m ManifestFile,
+    key: DeleteKey,
+    entry: &'m ManifestEntry,
+    content: DeleteContent,
+    sequence: i64,
+}
+
+impl<'a> Retirement<'a> {
+    pub(super) fn new(base: &'a Base, wanted: Option<&'a [DeleteKey]>) -> Self {
+        let wanted = wanted.map(|wanted| wanted.iter().collect());
+        Self { base, wanted, digests: HashMap::new(), hasher: RandomState::new() }
+    }
+
+    /// What may go when the outcomes that are kept replace their inputs.
+    pub(super) async fn run(
+        &mut self,
+        table: &LoadedTable,
+        list: &[ManifestFile],
+        check: &Check<'_>,
+        kept: &[&Outcome],
+    ) -> Result<Retired> {
+        let Some(wanted) = &self.wanted else { return Ok(Retired::default()) };
+        let applied = kept.iter().flat_map(|outcome| &outcome.applied);
+        let mut named: HashMap<&DeleteKey, Option<&[String]>> = wanted.iter().map(|key| (*key, None)).collect();
+        for delete in applied {
+            let others = named.entry(&delete.key).or_default();
+            *others = others.or(delete.others.as_deref());
+        }
+        let candidates = self.candidates(list, check, &named);
+        let Some(newest) = candidates.iter().map(|candidate| candidate.sequence).max() else {
+            return Ok(Retired::default());
+        };
+        let removed: HashSet<&str> =
+            kept.iter().flat_map(|outcome| outcome.inputs.iter().map(String::as_str)).collect();
+        let hasher = self.hasher.clone();
+        let left = self
+            .left(table, list, check, newest, &removed)
+            .await
+            .while_doing(|| format!("looking for the data files of old deletes in {}", table.name))?;
+        let left = Left::of(left, hasher);
+        let mut retired = Retired::default();
+        for candidate in candidates {
+            let everywhere = table
+                .metadata
+                .partition_spec_by_id(candidate.manifest.partition_spec_id)
+                .is_some_and(|spec| spec.is_unpartitioned());
+            let others = named.get(&candidate.key).copied().flatten();
+            if !left.needs(&candidate, everywhere, others) {
+                let manifest = candidate.manifest.manifest_path.clone();
+                retired.by_manifest.entry(manifest).or_default().insert(candidate.key);
+            }
+        }
+        Ok(retired)
+    }
+
+    /// Live deletes that are wanted gone and not newer than the base.
+    fn candidates<'m>(
+        &self,
+        list: &'m [ManifestFile],
+        check: &'m Check<'_>,
+        named: &HashMap<&DeleteKey, Option<&[String]>>,
+    ) -> Vec<Candidate<'m>> {
+        let mut found = Vec::new();
+        for manifest in list.iter().filter(|manifest| manifest.content == ManifestContentType::Deletes) {
+            for entry in check.deletes_of(&manifest.manifest_path) {
+                let key = key_of(entry);
+                let sequence = entry.sequence_number().unwrap_or(i64::MAX);
+                if entry.status == ManifestStatus::Deleted
+                    || sequence > self.base.sequence_number
+                    || !named.contains_key(&key)
+                {
+                    continue;
+                }
+                let content = content_of(entry);
+                found.push(Candidate { manifest, key, entry, content, sequence });
+            }
+        }
+        found
+    }
+
+    /// The data files that will be live besides the outputs, as far as deletes up to `newest` may apply to them.
+    async fn left(
+        &mut self,
+        table: &LoadedTable,
+        list: &[ManifestFile],
+        check: &Check<'_>,
+        newest: i64,
+        removed: &HashSet<&str>,
+    ) -> Result<Vec<&Digest>> {
+        let relevant = || {
+            list.iter().filter(|manifest| {
+                manifest.content == ManifestContentType::Data && manifest.min_sequence_number <= newest
+            })
+        };
+        let unread: Vec<ManifestFile> = relevant()
+            .filter(|manifest| check.holder(&manifest.manifest_path).is_none())
+            .filter(|manifest| !self.digests.contains_key(&manifest.manifest_path))
+            .cloned()
+            .collect();
+        let mut reading = futures::stream::iter(unread)
+            .map(|file| async move { read_manifest(&table.store, &file).await.map(|manifest| (file, manifest)) })
+            .buffer_unordered(MANIFESTS_AT_ONCE);
+        while let Some((file, manifest)) = reading.try_next().await? {
+            let digest = Digest::of(&file, &manifest, removed, &self.hasher);
+            self.digests.insert(file.manifest_path, digest);
+        }
+        // Which inputs of a manifest are replaced may change from attempt to attempt.
+        for file in relevant() {
+            if let Some(manifest) = check.holder(&file.manifest_path) {
+                let digest = Digest::of(file, manifest, removed, &self.hasher);
+                self.digests.insert(file.manifest_path.clone(), digest);
+            }
+        }
+        Ok(relevant().filter_map(|manifest| self.digests.get(&manifest.manifest_path)).collect())
+    }
+}
+
+impl Digest {
+    fn of(file: &ManifestFile, manifest: &Manifest, removed: &HashSet<&str>, hasher: &RandomState) -> Self {
+        let mut digest = Self { spec_id: file.partition_spec_id, ..Self::default() };
+        for entry in manifest.entries() {
+            if entry.status == ManifestStatus::Deleted || removed.contains(entry.file_path()) {
+                continue;
+            }
+            let sequence = entry.sequence_number().unwrap_or(0);
+            digest.paths.insert(hasher.hash_one(entry.file_path()));
+            match digest.lowest.get_mut(entry.data_file().partition()) {
+                Some(lowest) => *lowest = sequence.min(*lowest),
+                None => {
+                    digest.lowest.insert(entry.data_file().partition().clone(), sequence);
+                }
+            }
+        }
+        digest
+    }
+}
+
+/// The data files that stay.
+struct Left<'d> {
+    lowest: HashMap<(i32, &'d Struct), i64>,
+    lowest_of_all: i64,
+    digests: Vec<&'d Digest>,
+    hasher: RandomState,
+}
+
+impl<'d> Left<'d> {
+    fn of(digests: Vec<&'d Digest>, hasher: RandomState) -> Self {
+        let mut lowest: HashMap<(i32, &Struct), i64> = HashMap::new();
+        for digest in &digests {
+            for (partition, sequence) in &digest.lowest {
+                let known = lowest.entry((digest.spec_id, partition)).or_insert(*sequence);
+                *known = (*known).min(*sequence);
+            }
+        }
+        let lowest_of_all = lowest.values().copied().min().unwrap_or(i64::MAX);
+        Self { lowest, lowest_of_all, digests, hasher }
+    }
+
+    /// Whether a delete may apply to one of them.
+    fn needs(&self, delete: &Candidate<'_>, everywhere: bool, others: Option<&[String]>) -> bool {
+        let lives = |path: &str| {
+            let hash = self.hasher.hash_one(path);
+            self.digests.iter().any(|digest| digest.paths.contains(&hash))
+        };
+        let data = delete.entry.data_file();
+        let here = || self.lowest.get(&(delete.manifest.partition_spec_id, data.partition())).copied();
+        let oldest = match (delete.content, data.referenced_data_file(), others) {
+            (DeleteContent::Position, Some(path), _) => return lives(&path),
+            (DeleteContent::Position, None, Some(others)) => return others.iter().any(|path| lives(path)),
+            (DeleteContent::Equality, ..) if everywhere => Some(self.lowest_of_all),
+            _ => here(),
+        };
+        oldest.is_some_and(|data| delete.content.reaches(delete.sequence, data))
+    }
+}
+
+/// The name of a delete entry.
+pub(super) fn key_of(entry: &ManifestEntry) -> DeleteKey {
+    let data = entry.data_file();
+    let offset = data.content_offset().and_then(|offset| u64::try_from(offset).ok());
+    DeleteKey { path: data.file_path().to_owned(), offset }
+}
+
+/// What kind of deletes an entry holds.
+pub(super) fn content_of(entry: &ManifestEntry) -> DeleteContent {
+    match entry.data_file().content_type() {
+        DataContentType::EqualityDeletes => DeleteContent::Equality,
+        DataContentType::Data | DataContentType::PositionDeletes => DeleteContent::Position,
+    }
+}

@@ -1,0 +1,88 @@
+//! Deleted rows: which rows of a task's inputs do not live on.
+//!
+//! Whatever kind a delete file is, it comes down to positions in inputs: one [`Mask`] an input. Encoding and verification
+//! know nothing else of deletes.
+
+mod mask;
+mod positions;
+
+use std::sync::Arc;
+
+use tokio::runtime::Handle;
+
+pub(crate) use mask::Mask;
+
+use super::source::Source;
+use crate::error::{Error, Result};
+use crate::lake::Store;
+use crate::model::{AppliedDelete, RewriteTask};
+use positions::Positions;
+
+/// The masks of a task's inputs, in their order.
+#[derive(Debug, Default)]
+pub(crate) struct Masks {
+    of: Vec<Mask>,
+}
+
+impl Masks {
+    /// Masks by input.
+    pub(crate) fn new(of: Vec<Mask>) -> Self {
+        Self { of }
+    }
+
+    /// No deletes at all.
+    pub(crate) const fn none() -> Self {
+        Self { of: Vec::new() }
+    }
+
+    /// The mask of one input; inputs beyond the known ones have no deletes.
+    ///
+    /// # Errors
+    /// None today; masks that were moved to disk can fail to come back.
+    #[expect(clippy::unnecessary_wraps, reason = "masks that do not fit into memory are read from disk")]
+    pub(crate) fn of(&self, input: usize) -> Result<Mask> {
+        Ok(self.of.get(input).cloned().unwrap_or_default())
+    }
+}
+
+/// The deletes of a task, applied.
+#[derive(Debug, Default)]
+pub(crate) struct Resolved {
+    pub(crate) masks: Masks,
+    /// How many rows they remove.
+    pub(crate) rows: u64,
+    pub(crate) applied: Vec<AppliedDelete>,
+}
+
+/// Reads the deletes of a task and finds the rows that they hit.
+///
+/// # Errors
+/// `Corrupt` naming the delete file that can't be read, `Unavailable` when the store does not answer.
+pub(crate) fn resolve(
+    task: &RewriteTask,
+    sources: &[Source],
+    store: &Arc<Store>,
+    runtime: &Handle,
+) -> Result<Resolved> {
+    if task.deletes.is_empty() {
+        return Ok(Resolved::default());
+    }
+    if let Some(source) = sources.iter().find(|source| source.rows() > u64::from(u32::MAX)) {
+        return Err(Error::unsupported(format!("{} has deletes and more than 2^32 rows", source.path)));
+    }
+    let positions = Positions::new(task);
+    let applied = positions.read_all(task, store, runtime)?;
+    let mut resolved = Resolved { applied, ..Resolved::default() };
+    let mut masks = Vec::with_capacity(sources.len());
+    for (source, mut deleted) in sources.iter().zip(positions.finish()) {
+        // A position beyond the end deletes nothing.
+        if let Ok(end) = u32::try_from(source.rows()) {
+            deleted.remove_range(end..);
+        }
+        deleted.optimize();
+        resolved.rows += deleted.len();
+        masks.push(Mask::new(Arc::new(deleted)));
+    }
+    resolved.masks = Masks::new(masks);
+    Ok(resolved)
+}

@@ -1,0 +1,195 @@
+//! Position delete files: (file, position) pairs (spec, "Position Delete Files").
+
+use std::collections::{BTreeSet, HashMap};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int64Type;
+use arrow_array::{Array, RecordBatch};
+use arrow_schema::{DataType, Field, Schema};
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
+use roaring::RoaringBitmap;
+use tokio::runtime::Handle;
+
+use crate::error::{Context, Error, Result};
+use crate::executor::columns::id;
+use crate::executor::source::{self, Source};
+use crate::lake::{Store, damaged};
+use crate::model::{AppliedDelete, DeleteContent, RewriteTask, TaskDelete};
+
+/// Reserved field ids of the two columns (spec, "Reserved Field IDs").
+const FILE_PATH: i32 = 2_147_483_546;
+const POS: i32 = 2_147_483_545;
+/// Delete files that are read side by side: most are tiny, and the time goes into waiting for the store.
+const READ_AT_ONCE: usize = 8;
+/// Rows decoded at a time.
+const ROWS_AT_ONCE: usize = 8192;
+/// So many other files are remembered of a delete file; one that names more is kept until it applies to nothing.
+const MOST_OTHERS: usize = 10_000;
+
+/// Positions by input, as they come in.
+pub(super) struct Positions<'a> {
+    /// Number and deletes of an input, by its location.
+    inputs: HashMap<&'a str, (usize, &'a [u32])>,
+    deleted: Vec<Mutex<RoaringBitmap>>,
+}
+
+impl<'a> Positions<'a> {
+    pub(super) fn new(task: &'a RewriteTask) -> Self {
+        let inputs = task.inputs.iter().enumerate();
+        Self {
+            inputs: inputs.map(|(number, input)| (input.path.as_str(), (number, input.deletes.as_slice()))).collect(),
+            deleted: task.inputs.iter().map(|_| Mutex::default()).collect(),
+        }
+    }
+
+    /// The deleted positions of every input.
+    pub(super) fn finish(self) -> impl Iterator<Item = RoaringBitmap> {
+        self.deleted.into_iter().map(|deleted| deleted.into_inner().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Reads all position delete files of a task.
+    pub(super) fn read_all(
+        &self,
+        task: &RewriteTask,
+        store: &Arc<Store>,
+        runtime: &Handle,
+    ) -> Result<Vec<AppliedDelete>> {
+        let wanted: Vec<(u32, &TaskDelete)> =
+            (0..).zip(&task.deletes).filter(|(_, delete)| delete.content == DeleteContent::Position).collect();
+        let (next, done) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+        let work = || {
+            while let Some((number, delete)) = wanted.get(next.fetch_add(1, Ordering::Relaxed)) {
+                // Decoders may panic on garbage: that must name the file and fail this group only.
+                let read = catch_unwind(AssertUnwindSafe(|| self.read(*number, delete, store, runtime)))
+                    .unwrap_or_else(|_| Err(Error::corrupt("its pages can't be decoded")))
+                    .while_doing(|| format!("reading delete file {}", delete.key));
+                if read.is_err() {
+                    next.store(usize::MAX / 2, Ordering::Relaxed);
+                }
+                done.lock().unwrap_or_else(PoisonError::into_inner).push(read);
+            }
+        };
+        std::thread::scope(|scope| {
+            for _ in 1..READ_AT_ONCE.min(wanted.len()) {
+                scope.spawn(work);
+            }
+            work();
+        });
+        let read = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let mut applied = read.into_iter().collect::<Result<Vec<_>>>()?;
+        applied.sort_by(|a, b| a.key.cmp(&b.key));
+        Ok(applied)
+    }
+
+    fn read(&self, number: u32, delete: &TaskDelete, store: &Arc<Store>, runtime: &Handle) -> Result<AppliedDelete> {
+        let source = runtime.block_on(source::open(store, &delete.key.path, delete.size))?;
+        if source.rows() != delete.records {
+            return Err(Error::corrupt(format!("it has {} rows, its manifest says {}", source.rows(), delete.records))
+                .hint("the file is not the one that was committed: restore it; nothing was changed"));
+        }
+        let (columns, arrow) = pair(&source)?;
+        let bad = |e: parquet::errors::ParquetError| damaged(&source.path, e);
+        let mut found = Found { used: false, others: Some(BTreeSet::new()) };
+        for group in 0..source.metadata.num_row_groups() {
+            let chunks = runtime.block_on(source.row_group(group))?;
+            let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(chunks, arrow.clone())
+                .with_projection(ProjectionMask::roots(source.metadata.file_metadata().schema_descr(), columns))
+                .with_row_groups(vec![group])
+                .with_batch_size(ROWS_AT_ONCE)
+                .build()
+                .map_err(bad)?;
+            for batch in reader {
+                self.take(number, &batch.map_err(|e| bad(e.into()))?, columns[0] < columns[1], &mut found)?;
+            }
+        }
+        let others = found.others.map(|others| others.into_iter().collect());
+        Ok(AppliedDelete { key: delete.key.clone(), used: found.used, others })
+    }
+
+    /// Takes the pairs of one batch; rows are sorted by file, so there are long runs of one path.
+    fn take(&self, number: u32, batch: &RecordBatch, path_first: bool, found: &mut Found) -> Result<()> {
+        let (path, pos) = if path_first { (0, 1) } else { (1, 0) };
+        let (paths, positions) = (batch.column(path).as_string_view(), batch.column(pos).as_primitive::<Int64Type>());
+        if paths.null_count() > 0 || positions.null_count() > 0 {
+            return Err(Error::corrupt("it has a row without file or position"));
+        }
+        let (views, positions) = (paths.views(), positions.values());
+        let mut start = 0;
+        while start < views.len() {
+            let path = paths.value(start);
+            // Equal views are the same bytes; different ones may still be equal texts.
+            let same = |index: &usize| views[*index] == views[start] || paths.value(*index) == path;
+            let end = (start + 1..views.len()).take_while(same).last().map_or(start + 1, |last| last + 1);
+            match self.inputs.get(path) {
+                Some((input, deletes)) if deletes.contains(&number) => {
+                    found.used = true;
+                    let mut deleted = self.deleted[*input].lock().unwrap_or_else(PoisonError::into_inner);
+                    for position in &positions[start..end] {
+                        if *position < 0 {
+                            return Err(Error::corrupt(format!("it has the position {position}")));
+                        }
+                        // What is beyond 2^32 is beyond the end of the input.
+                        if let Ok(position) = u32::try_from(*position) {
+                            deleted.insert(position);
+                        }
+                    }
+                }
+                Some(_) => {}
+                None => found.remember(path),
+            }
+            start = end;
+        }
+        Ok(())
+    }
+}
+
+/// What a delete file was found to be about.
+struct Found {
+    /// It names an input that it applies to.
+    used: bool,
+    /// Files that it names and that are no inputs; `None` when there are too many.
+    others: Option<BTreeSet<String>>,
+}
+
+impl Found {
+    fn remember(&mut self, path: &str) {
+        if let Some(known) = &mut self.others
+            && !known.contains(path)
+        {
+            known.insert(path.to_owned());
+            if known.len() > MOST_OTHERS {
+                self.others = None;
+            }
+        }
+    }
+}
+
+/// Where path and position are in the file, and how to read them: paths as views, so that equal ones are cheap to tell.
+fn pair(source: &Source) -> Result<([usize; 2], ArrowReaderMetadata)> {
+    let fields = source.schema().fields();
+    let find = |wanted: i32, name: &str| {
+        let by_id = fields.iter().position(|field| id(field) == Some(wanted));
+        by_id
+            .or_else(|| fields.iter().position(|field| id(field).is_none() && field.name() == name))
+            .ok_or_else(|| Error::corrupt(format!("it has no column {name}")))
+    };
+    let (path, pos) = (find(FILE_PATH, "file_path")?, find(POS, "pos")?);
+    if fields[pos].data_type() != &DataType::Int64 {
+        return Err(Error::corrupt(format!("its column pos is {}", fields[pos].data_type())));
+    }
+    let fields: Vec<Field> = fields
+        .iter()
+        .enumerate()
+        .map(|(index, field)| {
+            let field = field.as_ref().clone();
+            if index == path { field.with_data_type(DataType::Utf8View) } else { field }
+        })
+        .collect();
+    let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true).with_schema(Arc::new(Schema::new(fields)));
+    let arrow = ArrowReaderMetadata::try_new(source.metadata.clone(), options).map_err(|e| damaged(&source.path, e))?;
+    Ok(([path, pos], arrow))
+}
