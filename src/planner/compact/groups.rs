@@ -81,14 +81,32 @@ pub(super) fn of_partition(
     }
     let Some((partition, _)) = candidates.first() else { return (Vec::new(), skipped) };
     let partition = *partition;
-    let mut groups = Vec::new();
-    let parts = split(candidates.into_iter().map(|(_, input)| input).collect(), policy);
-    for inputs in join_remainders(state, policy, parts) {
+    let parts = join_remainders(state, policy, split(candidates.into_iter().map(|(_, input)| input).collect(), policy));
+    let several = parts.len() > 1;
+    let (mut groups, mut alone, mut rest) = (Vec::new(), Vec::new(), Vec::new());
+    for inputs in parts {
+        let kept = if several { inputs.clone() } else { Vec::new() };
         match worth(state, policy, partition, inputs) {
             Ok(group) => groups.push(group),
-            Err(left) => skipped.extend(left),
+            Err(left) => {
+                alone.extend(left);
+                rest.extend(kept);
+            }
         }
     }
+    // A part that is not worth it by itself goes with one that is: beside its outputs, it might be the next time (I8).
+    if !rest.is_empty()
+        && let Some(mut last) = groups.pop()
+    {
+        let mut together = last.inputs.clone();
+        together.extend(rest);
+        if let Ok(group) = worth(state, policy, partition, together) {
+            last = group;
+            alone.clear();
+        }
+        groups.push(last);
+    }
+    skipped.extend(alone);
     (groups, skipped)
 }
 
@@ -125,8 +143,18 @@ fn join_remainders(state: &TableState, policy: &CompactPolicy, parts: Vec<Vec<In
             joined.push(std::mem::take(&mut held));
         }
     }
-    match joined.last_mut() {
-        Some(last) => last.extend(held),
+    match joined.pop() {
+        Some(mut last) => {
+            last.extend(held);
+            let bytes: u64 = last.iter().map(|input| input.size).sum();
+            let largest = last.iter().map(|input| input.size).max().unwrap_or(0);
+            if bytes > policy.max_file_group_size_bytes.saturating_add(largest) {
+                // Too much together: two groups of which each has more than half of what one may hold.
+                joined.extend(split(last, policy));
+            } else {
+                joined.push(last);
+            }
+        }
         None if !held.is_empty() => joined.push(held),
         None => {}
     }
