@@ -50,9 +50,9 @@ def main():
         out.add_manifests([manifest] + parent.manifests(table.io))
     totals = parent.summary.additional_properties
     kept = {k: v for k, v in totals.items() if k.startswith("total-")}
-    size = int(kept.get("total-files-size", 0)) + deletes.file_size_in_bytes
-    summary = Summary(Operation.DELETE, **(kept | {"total-delete-files": "1", "total-position-deletes": str(len(files)),
-                                                   "total-files-size": str(size)}))
+    added = {"total-delete-files": 1, "total-position-deletes": len(files), "total-files-size": deletes.file_size_in_bytes}
+    after = {key: str(int(kept.get(key, 0)) + more) for key, more in added.items()}
+    summary = Summary(Operation.DELETE, **(kept | after))
     snapshot = Snapshot(snapshot_id=snapshot_id, parent_snapshot_id=parent.snapshot_id, manifest_list=list_path,
                         sequence_number=sequence, summary=summary, schema_id=table.schema().schema_id)
     updates = (AddSnapshotUpdate(snapshot=snapshot),
