@@ -1,7 +1,9 @@
-"""What benches/peers needs of Python: the lake, and two engines that read it and write it again.
+"""What benches/peers needs of Python: lakes, and engines that do the same work.
 
-    peers.py lake DIR FILES ROWS      a PyIceberg table db.t (SQLite catalog) of many small Snappy files
-    peers.py polars | duckdb SRC OUT  every partition folder of SRC becomes one file of OUT
+    peers.py lake DIR FILES ROWS CODEC   a PyIceberg table db.t (SQLite catalog) of many small files
+    peers.py million DIR                 the metadata of a table of a million files, in 100 manifests
+    peers.py polars | duckdb SRC OUT     every partition folder of SRC becomes one file of OUT
+    peers.py plan_files DIR              PyIceberg's plan of a scan of everything
 """
 
 import glob
@@ -9,7 +11,7 @@ import os
 import sys
 
 
-def lake(root, files, rows):
+def lake(root, files, rows, codec):
     import numpy as np
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -52,9 +54,58 @@ def lake(root, files, rows):
         path = f"{root}/db/t/data/ts_year={year}/f{i:05d}.parquet"
         os.makedirs(os.path.dirname(path), exist_ok=True)
         arrow = schema_to_pyarrow(schema, include_field_ids=True)
-        pq.write_table(pa.table(columns, schema=arrow), path, compression="snappy")
+        pq.write_table(pa.table(columns, schema=arrow), path, compression=codec)
         paths.append(f"file://{path}")
     table.add_files(paths)
+
+
+def million(root):
+    import struct
+
+    from pyiceberg.catalog.sql import SqlCatalog
+    from pyiceberg.manifest import DataFile, DataFileContent, FileFormat
+    from pyiceberg.partitioning import PartitionField, PartitionSpec
+    from pyiceberg.schema import Schema
+    from pyiceberg.transforms import YearTransform
+    from pyiceberg.typedef import Record
+    from pyiceberg.types import DoubleType, LongType, NestedField, StringType, TimestamptzType
+
+    types = [TimestamptzType(), LongType(), DoubleType(), DoubleType(), StringType(), StringType(), LongType()]
+    schema = Schema(*(NestedField(i + 1, f"c{i}", kind) for i, kind in enumerate(types)))
+    os.makedirs(root)
+    catalog = SqlCatalog("local", uri=f"sqlite:///{root}/catalog.db", warehouse=f"file://{root}")
+    catalog.create_namespace("db")
+    spec = PartitionSpec(PartitionField(1, 1000, YearTransform(), "c0_year"))
+    merge = {"format-version": "2", "commit.manifest-merge.enabled": "false"}
+    table = catalog.create_table("db.t", schema, partition_spec=spec, properties=merge)
+    ids = range(1, len(types) + 1)
+
+    def file(n):
+        lower = [struct.pack("<q", n * 1000003), struct.pack("<q", 1), struct.pack("<d", -5.5), struct.pack("<d", n / 10),
+                 b"HUB_0000", b"T1000%08d" % n, struct.pack("<q", 0)]
+        upper = [struct.pack("<q", (n + 1) * 1000003), struct.pack("<q", 4999), struct.pack("<d", 95.5),
+                 struct.pack("<d", n / 10 + 900), b"HUB_0499", b"T9999%08d" % n, struct.pack("<q", 99)]
+        made = DataFile.from_args(
+            content=DataFileContent.DATA, file_format=FileFormat.PARQUET, partition=Record(50 + n % 10),
+            file_path=f"file://{root}/db/t/data/c0_year={2020 + n % 10}/{n * 2654435761 % 2**32:08x}-{n:08d}.parquet",
+            record_count=100_000 + n % 7, file_size_in_bytes=420_000_000 + n, split_offsets=[4],
+            column_sizes={i: 50_000 + i * n % 9999 for i in ids}, value_counts=dict.fromkeys(ids, 100_000),
+            null_value_counts=dict.fromkeys(ids, 0), nan_value_counts={3: 0, 4: 0},
+            lower_bounds=dict(zip(ids, lower)), upper_bounds=dict(zip(ids, upper)))
+        made.spec_id = 0
+        return made
+
+    for manifest in range(100):
+        with table.transaction() as change, change.update_snapshot().fast_append() as append:
+            for n in range(10_000):
+                append.append_data_file(file(manifest * 10_000 + n))
+
+
+def plan_files(root):
+    from pyiceberg.catalog.sql import SqlCatalog
+
+    table = SqlCatalog("local", uri=f"sqlite:///{root}/catalog.db", warehouse=f"file://{root}").load_table("db.t")
+    print(sum(1 for _ in table.scan().plan_files()))
 
 
 def by_polars(src, out):
@@ -80,6 +131,8 @@ def by_duckdb(src, out):
 if __name__ == "__main__":
     verb, *rest = sys.argv[1:]
     if verb == "lake":
-        lake(rest[0], int(rest[1]), int(rest[2]))
+        lake(rest[0], int(rest[1]), int(rest[2]), rest[3])
+    elif verb in ("million", "plan_files"):
+        {"million": million, "plan_files": plan_files}[verb](rest[0])
     else:
         {"polars": by_polars, "duckdb": by_duckdb}[verb](*rest)
