@@ -160,7 +160,8 @@ impl Maintenance {
         report: &mut TableReport,
     ) -> Result<()> {
         let within = own_locations(fresh, &plan.policy.tiers)?;
-        let remover = Remover { store: &fresh.store, within: &within, ambient: &self.ambient, max_per_second: None };
+        let max_per_second = plan.policy.max_per_second;
+        let remover = Remover { store: &fresh.store, within: &within, ambient: &self.ambient, max_per_second };
         let mut reach = Reach::begin(&fresh.store, Heads::committed(before, fresh, plan)).await?;
         report.add_removal(&Removal::default());
         while let Some(files) = reach.next_files().await? {

@@ -33,6 +33,9 @@ pub struct ExpirePolicy {
     pub clean_expired_metadata: bool,
     /// So many older metadata files stay in the log (`write.metadata.previous-versions-max`).
     pub previous_versions_max: u64,
+    /// Files are removed at this rate at most; as fast as the store can when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_per_second: Option<u64>,
     /// Storage tiers: the table's folders in them are its own, and what expires is removed from there too.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tiers: Vec<TierPlace>,
@@ -50,6 +53,7 @@ impl Default for ExpirePolicy {
             snapshot_ids: Vec::new(),
             clean_expired_metadata: false,
             previous_versions_max: 20,
+            max_per_second: None,
             tiers: Vec::new(),
         }
     }
@@ -74,6 +78,9 @@ impl ExpirePolicy {
         if self.branch_min == 0 {
             return Err(Error::invalid("history.expire.min-snapshots-to-keep is 0")
                 .hint("a branch keeps its newest snapshot: use at least 1"));
+        }
+        if self.max_per_second == Some(0) {
+            return Err(Error::invalid("max-per-second is 0").hint("leave it out for no limit"));
         }
         if self.previous_versions_max == 0 {
             return Err(Error::invalid("previous-versions-max is 0").hint("keep at least 1 older metadata file"));

@@ -1,6 +1,6 @@
 //! Files that may be unreachable, held in little memory: folders once, names without them, keys as 128-bit hashes.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use twox_hash::XxHash3_128;
 
@@ -23,6 +23,8 @@ pub(super) struct Candidates {
     folders: Vec<String>,
     known: HashMap<String, u32>,
     files: HashMap<u128, File>,
+    /// Those of earlier rounds: each file is removed, and counted, once.
+    earlier: HashSet<u128>,
 }
 
 #[derive(Debug)]
@@ -43,6 +45,9 @@ impl Candidates {
     }
 
     pub(super) fn add(&mut self, key: u128, file: &FileRef) {
+        if self.earlier.contains(&key) {
+            return;
+        }
         let (folder, name) = file.path.rsplit_once('/').unwrap_or(("", &file.path));
         let folder = match self.known.get(folder) {
             Some(known) => *known,
@@ -61,14 +66,19 @@ impl Candidates {
         self.files.remove(&key);
     }
 
-    pub(super) fn keys(&self) -> impl Iterator<Item = u128> {
-        self.files.keys().copied()
+    /// Keeps in mind which files have been candidates, when there is another round to come. Returns how many there are.
+    pub(super) fn remember(&mut self, another_round: bool) -> usize {
+        if another_round {
+            self.earlier.extend(self.files.keys());
+        }
+        self.files.len()
     }
 
-    /// The files, one by one.
-    pub(super) fn into_files(self) -> impl Iterator<Item = Doomed> + Send {
-        let folders = self.folders;
-        self.files.into_values().map(move |file| Doomed {
+    /// The files, one by one; a new round begins with none.
+    pub(super) fn take_files(&mut self) -> impl Iterator<Item = Doomed> + Send + use<> {
+        let folders = std::mem::take(&mut self.folders);
+        self.known.clear();
+        std::mem::take(&mut self.files).into_values().map(move |file| Doomed {
             kind: file.kind,
             path: match folders.get(file.folder as usize).map_or("", String::as_str) {
                 "" => file.name.into_string(),

@@ -12,8 +12,9 @@
 //! of an *expired* snapshot is passed over; what only it named is found as orphans later.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
+use futures::future::ready;
 use futures::stream::{self, StreamExt, TryStreamExt};
 
 use super::candidates::{Candidates, key};
@@ -21,13 +22,15 @@ use super::lineage::fallen;
 use super::{Doomed, Heads};
 use crate::error::{Context, Kind, Result};
 use crate::lake::Store;
-use crate::lake::references::{FileRef, ManifestRef, files_of, manifests_of};
+use crate::lake::references::{FileRef, ManifestRef, file_batches_of, manifests_of};
 use crate::model::FileKind;
 
 /// Manifest lists read side by side; they are small.
 const LISTS_AT_ONCE: usize = 32;
 /// Manifests read side by side; they have some megabytes.
 const MANIFESTS_AT_ONCE: usize = 8;
+/// Entries of a manifest that are handled at a time, so that none is in memory as a whole.
+const BATCH: usize = 1024;
 /// So many candidates are held at a time, at some 150 bytes each (I9); more are found in further rounds.
 const CANDIDATES_AT_ONCE: usize = 1_000_000;
 
@@ -39,8 +42,8 @@ pub struct Reach {
     gone: Vec<ManifestRef>,
     /// Manifests of `gone` that were looked into.
     looked: usize,
-    /// Candidates of earlier rounds: each file is removed, and counted, once.
-    earlier: HashSet<u128>,
+    /// What may be unreachable, and what was in earlier rounds. Manifests are decoded on several threads.
+    candidates: Arc<Mutex<Candidates>>,
     lists: Vec<Doomed>,
     metadata: Vec<Doomed>,
     at_once: usize,
@@ -93,7 +96,7 @@ impl Reach {
             kept: by_path(kept),
             gone: by_path(gone),
             looked: 0,
-            earlier: HashSet::new(),
+            candidates: Arc::default(),
             lists,
             metadata,
             at_once: CANDIDATES_AT_ONCE,
@@ -105,40 +108,49 @@ impl Reach {
     /// # Errors
     /// As [`Reach::begin`], for manifests of kept snapshots.
     pub async fn next_files(&mut self) -> Result<Option<impl Iterator<Item = Doomed> + Send + use<>>> {
-        let mut candidates = Candidates::default();
-        let store = self.store.clone();
-        let from = self.looked;
-        let mut reading = stream::iter(&self.gone[from..])
-            .map(|manifest| {
-                let store = store.clone();
-                async move { tolerate(files_of(&store, &manifest.path).await, &manifest.path) }
-            })
-            .buffered(MANIFESTS_AT_ONCE);
-        while candidates.len() < self.at_once
-            && let Some(read) = reading.try_next().await?
-        {
-            self.looked += 1;
-            for file in live(read.unwrap_or_default()) {
-                let key = key(&file.path);
-                if !self.earlier.contains(&key) {
-                    candidates.add(key, &file);
-                }
-            }
+        while self.looked < self.gone.len() && self.now(|candidates| candidates.len()) < self.at_once {
+            let until = self.gone.len().min(self.looked + MANIFESTS_AT_ONCE);
+            stream::iter(&self.gone[self.looked..until])
+                .map(|manifest| async { tolerate(self.each_live(manifest, Candidates::add).await, &manifest.path) })
+                .buffer_unordered(MANIFESTS_AT_ONCE)
+                .try_for_each(|_| ready(Ok(())))
+                .await?;
+            self.looked = until;
         }
-        drop(reading);
-        if candidates.is_empty() {
+        if self.now(|candidates| candidates.is_empty()) {
             return Ok(None);
         }
-        if self.looked < self.gone.len() {
-            self.earlier.extend(candidates.keys());
-        }
-        let mut reading = stream::iter(&self.kept)
-            .map(|manifest| async { files_of(&store, &manifest.path).await })
-            .buffer_unordered(MANIFESTS_AT_ONCE);
-        while let Some(files) = reading.try_next().await.while_doing(|| "looking for what is reachable")? {
-            live(files).for_each(|file| candidates.spare(key(&file.path)));
-        }
-        Ok(Some(candidates.into_files()))
+        let more = self.looked < self.gone.len();
+        let found = self.now(|candidates| candidates.remember(more));
+        stream::iter(&self.kept)
+            .map(|manifest| self.each_live(manifest, |candidates, key, _| candidates.spare(key)))
+            .buffer_unordered(MANIFESTS_AT_ONCE)
+            .try_for_each(|()| ready(Ok(())))
+            .await
+            .while_doing(|| "looking for what is reachable")?;
+        tracing::debug!(found, unreachable = self.now(|candidates| candidates.len()), "looked for unreachable files");
+        Ok(Some(self.now(Candidates::take_files)))
+    }
+
+    /// Does something to the candidates for each live file of a manifest.
+    async fn each_live(
+        &self,
+        manifest: &ManifestRef,
+        each: impl Fn(&mut Candidates, u128, &FileRef) + Send + 'static,
+    ) -> Result<()> {
+        let candidates = self.candidates.clone();
+        file_batches_of(&self.store, manifest, BATCH, move |files| {
+            // Keys are what takes time: they are made before the lock is taken.
+            let keyed: Vec<_> = files.iter().filter(|file| file.live).map(|file| (key(&file.path), file)).collect();
+            let mut candidates = candidates.lock().unwrap_or_else(PoisonError::into_inner);
+            keyed.into_iter().for_each(|(key, file)| each(&mut candidates, key, file));
+            Ok(())
+        })
+        .await
+    }
+
+    fn now<T>(&self, what: impl FnOnce(&mut Candidates) -> T) -> T {
+        what(&mut self.candidates.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// What goes after the files: manifests, then manifest lists and statistics, then metadata files. In this order, a
@@ -148,10 +160,6 @@ impl Reach {
             |manifest: ManifestRef| Doomed { kind: FileKind::Manifest, path: manifest.path, size: manifest.size };
         [self.gone.into_iter().map(doomed).collect(), self.lists, self.metadata]
     }
-}
-
-fn live(files: Vec<FileRef>) -> impl Iterator<Item = FileRef> {
-    files.into_iter().filter(|file| file.live)
 }
 
 /// What an expired snapshot names may be missing or damaged: then it dooms nothing.

@@ -87,13 +87,10 @@ fn should_compact_postgresql() {
     if !has_python() {
         return;
     }
-    let mut lake = Lake::sqlite();
-    let port = server.port;
-    lake.catalog = vec!["--catalog".into(), format!("postgresql://postgres@127.0.0.1:{port}/postgres")];
-    lake.props[1] = format!("uri=postgresql+psycopg2://postgres@127.0.0.1:{port}/postgres");
+    let lake = Lake::postgresql(server.port);
     lake.make(&["--kind", "years"]);
     compacts(&lake, &[]);
-    conforms(&format!("postgresql://postgres@127.0.0.1:{port}/postgres"), &lake.path("pg").display().to_string());
+    conforms(&lake.catalog[1], &lake.path("pg").display().to_string());
 }
 
 #[test]
@@ -102,25 +99,12 @@ fn should_compact_s3() {
     if !has_python() {
         return;
     }
-    let mut lake = Lake::sqlite();
-    let storage = [
-        format!("s3.endpoint=http://127.0.0.1:{}", server.port),
-        "s3.access-key-id=key".to_owned(),
-        "s3.secret-access-key=secret".to_owned(),
-        "s3.region=us-east-1".to_owned(),
-    ];
-    lake.props[2] = "warehouse=s3://lake/warehouse".into();
-    lake.props.extend(storage.iter().cloned());
-    for prop in &storage {
-        lake.catalog.extend(["--prop".to_owned(), prop.clone()]);
-    }
+    let lake = Lake::s3(server.port);
     lake.make(&["--kind", "years"]);
     compacts(&lake, &["--no-duckdb"]);
     // Filesystem tables on the same store: the swap is a conditional put.
     let mut warehouse = vec!["--catalog", "s3://lake/plain"];
-    for prop in &storage {
-        warehouse.extend(["--prop", prop]);
-    }
+    warehouse.extend(lake.catalog[2..].iter().map(String::as_str));
     let run = |args: &[&str]| crate::support::icewright(&[args, &warehouse[..]].concat());
     run(&["fixture", "--files", "8", "--rows", "20", "--years", "2025", "--commits", "4"]).exits(0);
     let report = run(&["compact", "--all", "--verify", "content", "--json"]).exits(0).report();
@@ -137,13 +121,10 @@ fn should_compact_the_reference_rest_catalog() {
     if !has_python() {
         return;
     }
-    let mut lake = Lake::sqlite();
-    let uri = format!("http://127.0.0.1:{}", server.port);
-    lake.catalog = vec!["--catalog".into(), uri.clone()];
-    lake.props = vec!["type=rest".into(), format!("uri={uri}")];
+    let lake = Lake::rest(server.port);
     lake.make(&["--kind", "years"]);
     compacts(&lake, &[]);
-    conforms(&uri, "");
+    conforms(&lake.catalog[1], "");
 }
 
 #[test]

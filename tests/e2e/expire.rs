@@ -29,7 +29,7 @@ fn same_snapshots(before: &Value, after: &Value) {
     assert_eq!(before["main"], after["main"]);
 }
 
-/// A history of every shape, expired: rolled back ends, a tag, a branch, statistics.
+/// A history of every shape, expired: rolled back ends, a picked commit, a tag, a branch, statistics.
 fn expires(lake: &Lake, make: &[&str]) {
     let before = history(lake, &[&["make"], make].concat());
     let dry = expire(lake, &[&TIGHT[..], &["--dry-run"]].concat(), 0);
@@ -40,7 +40,7 @@ fn expires(lake: &Lake, make: &[&str]) {
     let after = history(lake, &["read"]);
     same_snapshots(&before, &after);
     // main keeps 2 (all are old), the tag its own, the branch its head.
-    assert_eq!((report["snapshots_before"].as_u64(), after["count"].as_u64()), (Some(14), Some(4)), "{report}");
+    assert_eq!((report["snapshots_before"].as_u64(), after["count"].as_u64()), (Some(16), Some(4)), "{report}");
     assert_eq!(report["snapshots_after"], after["count"]);
     // All that is left is named by somebody, but for what lay there unnamed before.
     for file in after["unnamed"].as_array().unwrap() {
@@ -74,15 +74,12 @@ fn should_expire_postgresql() {
     if !has_python() {
         return;
     }
-    let mut lake = Lake::sqlite();
-    let uri = |port: u16| format!("postgresql://postgres@127.0.0.1:{port}/postgres?sslmode=disable");
-    lake.catalog = vec!["--catalog".into(), uri(server.port)];
-    lake.props[1] = format!("uri=postgresql+psycopg2://postgres@127.0.0.1:{}/postgres", server.port);
+    let mut lake = Lake::postgresql(server.port);
     expires(&lake, &[]);
     // The answer to the commit is lost: it took effect, is recognised, and files are removed as ever.
     let before = history(&lake, &["add"]);
     let proxy = Proxy::start(server.port, "UPDATE iceberg_tables", 1);
-    lake.catalog = vec!["--catalog".into(), uri(proxy.port)];
+    lake.catalog = Lake::postgresql(proxy.port).catalog;
     let report = expire(&lake, &TIGHT, 0);
     assert_eq!((proxy.lost(), &report["status"]), (1, &json!("committed")), "{report}");
     assert!(report["files_removed"].as_u64() > Some(0));
@@ -95,18 +92,7 @@ fn should_expire_s3() {
     if !has_python() {
         return;
     }
-    let mut lake = Lake::sqlite();
-    let storage = [
-        format!("s3.endpoint=http://127.0.0.1:{}", server.port),
-        "s3.access-key-id=key".to_owned(),
-        "s3.secret-access-key=secret".to_owned(),
-        "s3.region=us-east-1".to_owned(),
-    ];
-    lake.props[2] = "warehouse=s3://lake/warehouse".into();
-    lake.props.extend(storage.iter().cloned());
-    for prop in &storage {
-        lake.catalog.extend(["--prop".to_owned(), prop.clone()]);
-    }
+    let lake = Lake::s3(server.port);
     expires(&lake, &[]);
 }
 
@@ -117,14 +103,11 @@ fn should_expire_the_reference_rest_catalog() {
     if !has_python() {
         return;
     }
-    let mut lake = Lake::sqlite();
-    let uri = |port: u16| format!("http://127.0.0.1:{port}");
-    lake.catalog = vec!["--catalog".into(), uri(server.port)];
-    lake.props = vec!["type=rest".into(), format!("uri={}", uri(server.port))];
+    let mut lake = Lake::rest(server.port);
     expires(&lake, &[]);
     let before = history(&lake, &["add"]);
     let proxy = Proxy::start(server.port, "\"remove-snapshots\"", 0);
-    lake.catalog = vec!["--catalog".into(), uri(proxy.port)];
+    lake.catalog = Lake::rest(proxy.port).catalog;
     let report = expire(&lake, &[&TIGHT[..], &["--clean-expired-metadata"]].concat(), 0);
     assert_eq!((proxy.lost(), &report["status"]), (1, &json!("committed")), "{report}");
     same_snapshots(&before, &history(&lake, &["read"]));

@@ -90,10 +90,7 @@ fn should_rewrite_manifests_in_a_rest_catalog() {
     if !has_python() {
         return;
     }
-    let mut lake = Lake::sqlite();
-    let uri = format!("http://127.0.0.1:{}", server.port);
-    lake.catalog = vec!["--catalog".into(), uri.clone()];
-    lake.props = vec!["type=rest".into(), format!("uri={uri}")];
+    let lake = Lake::rest(server.port);
     lake.make(&["--kind", "years"]);
     rewrites(&lake, &[]);
 }
@@ -104,18 +101,7 @@ fn should_rewrite_manifests_on_s3() {
     if !has_python() {
         return;
     }
-    let mut lake = Lake::sqlite();
-    let storage = [
-        format!("s3.endpoint=http://127.0.0.1:{}", server.port),
-        "s3.access-key-id=key".to_owned(),
-        "s3.secret-access-key=secret".to_owned(),
-        "s3.region=us-east-1".to_owned(),
-    ];
-    lake.props[2] = "warehouse=s3://lake/warehouse".into();
-    for prop in storage {
-        lake.catalog.extend(["--prop".to_owned(), prop.clone()]);
-        lake.props.push(prop);
-    }
+    let lake = Lake::s3(server.port);
     lake.make(&["--kind", "years"]);
     rewrites(&lake, &["--no-duckdb"]);
 }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant, UNIX_EPOCH};
 use icewright::lake::Ambient;
 use serde_json::{Value, json};
 
+use crate::support::gate::{Gate, Request};
 use crate::support::{Lake, files, has_python, servers};
 
 /// Makes a local file look as if it was written so many days ago.
@@ -325,18 +326,21 @@ fn should_clean_s3() {
     if !has_python() {
         return;
     }
-    let mut lake = Lake::sqlite();
-    lake.props[2] = "warehouse=s3://lake/warehouse".into();
-    for prop in [
-        &format!("s3.endpoint=http://127.0.0.1:{}", server.port),
-        "s3.access-key-id=key",
-        "s3.secret-access-key=secret",
-        "s3.region=us-east-1",
-    ] {
-        lake.props.push(prop.to_owned());
-        lake.catalog.extend(["--prop".to_owned(), prop.to_owned()]);
-    }
+    let mut lake = Lake::s3(server.port);
     cleans(&lake, "s3a://lake/trash");
+    // Keys that may read and remove, but not list.
+    let before = snapshots(&lake);
+    let lists = |request: &Request| request.method == "GET" && request.path.contains("list-type");
+    lake.catalog = Lake::s3(Gate::start(server.port, lists).port).catalog.into_iter().skip(2).collect();
+    lake.catalog.splice(0..0, ["--catalog".to_owned(), format!("sqlite://{}", lake.path("catalog.db").display())]);
+    for args in [&["--delete"][..], &["--quarantine", "s3://lake/trash"], &[]] {
+        let now = ["remove-orphans", "--table", "db.t", "--older-than", "0s", "--i-know", "--json"];
+        let report = lake.run(&[&now[..], args].concat()).exits(2).report();
+        let message = report["error"]["message"].as_str().unwrap();
+        assert!(message.contains("listing s3://lake/warehouse/db/t"), "{report}");
+        assert!(report["error"]["hint"].as_str().unwrap().contains("rights"), "{report}");
+    }
+    assert_eq!(snapshots(&lake), before);
 }
 
 #[test]
@@ -345,10 +349,7 @@ fn should_clean_postgresql() {
     if !has_python() {
         return;
     }
-    let mut lake = Lake::sqlite();
-    let port = server.port;
-    lake.catalog = vec!["--catalog".into(), format!("postgresql://postgres@127.0.0.1:{port}/postgres")];
-    lake.props[1] = format!("uri=postgresql+psycopg2://postgres@127.0.0.1:{port}/postgres");
+    let lake = Lake::postgresql(server.port);
     let trash = lake.path("trash").display().to_string();
     cleans(&lake, &trash);
 }
@@ -360,10 +361,7 @@ fn should_clean_the_reference_rest_catalog() {
     if !has_python() {
         return;
     }
-    let mut lake = Lake::sqlite();
-    let uri = format!("http://127.0.0.1:{}", server.port);
-    lake.catalog = vec!["--catalog".into(), uri.clone()];
-    lake.props = vec!["type=rest".into(), format!("uri={uri}")];
+    let lake = Lake::rest(server.port);
     let trash = lake.path("trash").display().to_string();
     cleans(&lake, &trash);
 }

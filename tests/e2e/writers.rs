@@ -55,13 +55,10 @@ fn should_recognise_its_own_commit_in_postgresql() {
     if !has_python() {
         return;
     }
-    let mut lake = Lake::sqlite();
-    let uri = |port: u16| format!("postgresql://postgres@127.0.0.1:{port}/postgres?sslmode=disable");
-    lake.catalog = vec!["--catalog".into(), uri(server.port)];
-    lake.props[1] = format!("uri=postgresql+psycopg2://postgres@127.0.0.1:{}/postgres", server.port);
+    let mut lake = Lake::postgresql(server.port);
     // The statement is prepared in one packet and executed by the next.
     let proxy = Proxy::start(server.port, "UPDATE iceberg_tables", 1);
-    survives_a_lost_answer(&mut lake, vec!["--catalog".into(), uri(proxy.port)], &proxy);
+    survives_a_lost_answer(&mut lake, Lake::postgresql(proxy.port).catalog, &proxy);
 }
 
 #[test]
@@ -71,10 +68,7 @@ fn should_recognise_its_own_commit_in_a_rest_catalog() {
     if !has_python() {
         return;
     }
-    let mut lake = Lake::sqlite();
-    let uri = |port: u16| format!("http://127.0.0.1:{port}");
-    lake.catalog = vec!["--catalog".into(), uri(server.port)];
-    lake.props = vec!["type=rest".into(), format!("uri={}", uri(server.port))];
+    let mut lake = Lake::rest(server.port);
     let proxy = Proxy::start(server.port, "\"add-snapshot\"", 0);
-    survives_a_lost_answer(&mut lake, vec!["--catalog".into(), uri(proxy.port)], &proxy);
+    survives_a_lost_answer(&mut lake, Lake::rest(proxy.port).catalog, &proxy);
 }

@@ -1,6 +1,7 @@
 """A table whose history has every shape, and what is to be read of it.
 
-    history.py make    appends, overwrites and deletes; a tag, a branch with a commit of its own, a rollback, statistics
+    history.py make    appends, overwrites and deletes; a tag, a branch with commits of its own, one of which is picked for
+                       main, a rollback, statistics
     history.py read    every snapshot in full, as {id: {rows, columns}}; branches and tags; what is on disk and what is named
 """
 import json
@@ -31,6 +32,18 @@ def statistics(table, snapshot_id):
     table.update_statistics().set_statistics(file).commit()
 
 
+def cherry_pick(table, branch):
+    """What Iceberg's cherrypick makes of an append that is no child of main's head: a snapshot of main that adds the same
+    files, in a manifest of its own, and says where they come from."""
+    picked = table.metadata.snapshot_by_id(table.metadata.refs[branch].snapshot_id)
+    manifests = [m for m in picked.manifests(table.io) if m.added_snapshot_id == picked.snapshot_id]
+    files = [e.data_file for m in manifests for e in m.fetch_manifest_entry(table.io)]
+    origin = {"source-snapshot-id": str(picked.snapshot_id)}
+    with table.transaction() as change, change.update_snapshot(snapshot_properties=origin).fast_append() as append:
+        for file in files:
+            append.append_data_file(file)
+
+
 def make(catalog, args):
     catalog.create_namespace_if_not_exists("db")
     properties = {"format-version": args.format_version} | dict(p.split("=", 1) for p in args.property)
@@ -42,6 +55,8 @@ def make(catalog, args):
     table.manage_snapshots().create_tag(first[1], "release").commit()
     table.manage_snapshots().create_branch(first[2], "side").commit()
     table.append(rows(5000), branch="side")
+    cherry_pick(table, "side")
+    table.append(rows(5500), branch="side")
     table.delete("id >= 100 and id < 105")
     table.overwrite(rows(700), overwrite_filter="id >= 200 and id < 300")
     back_to = table.current_snapshot().snapshot_id

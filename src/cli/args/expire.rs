@@ -38,6 +38,9 @@ pub(in crate::cli) struct ExpireOptions {
     /// So many older metadata files are kept [default: 20, or the table's write.metadata.previous-versions-max from 10 to 20]
     #[arg(long, env = "ICEWRIGHT_PREVIOUS_VERSIONS_MAX", value_name = "N")]
     previous_versions_max: Option<String>,
+    /// Remove at most this many files a second [default: no limit]
+    #[arg(long, env = "ICEWRIGHT_MAX_PER_SECOND", value_name = "N")]
+    max_per_second: Option<String>,
 }
 
 impl ExpireOptions {
@@ -53,6 +56,7 @@ impl ExpireOptions {
             ("snapshot-id", &ids),
             ("clean-expired-metadata", &self.clean_expired_metadata),
             ("previous-versions-max", &self.previous_versions_max),
+            ("max-per-second", &self.max_per_second),
         ]
         .into_iter()
         .filter_map(|(name, value)| value.clone().map(|value| (name, value)))

@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::model::{ExpirePolicy, closest};
 
 /// All options that are known.
-const KNOWN: [&str; 9] = [
+const KNOWN: [&str; 10] = [
     "retain-min",
     "retain-max",
     "older-than",
@@ -18,6 +18,7 @@ const KNOWN: [&str; 9] = [
     "snapshot-id",
     "clean-expired-metadata",
     "previous-versions-max",
+    "max-per-second",
 ];
 /// Older metadata files: a table property outside of this range is taken to its nearer end.
 const FEWEST_VERSIONS: u64 = 10;
@@ -55,6 +56,7 @@ fn set(policy: &mut ExpirePolicy, key: &str, value: &str) -> Result<()> {
         "max-ref-age" => policy.max_ref_age_ms = Some(age(key, value)?),
         "snapshot-id" => policy.snapshot_ids = ids(key, value)?,
         "clean-expired-metadata" => policy.clean_expired_metadata = truth(key, value)?,
+        "max-per-second" => policy.max_per_second = Some(number(key, value)?),
         "previous-versions-max" => policy.previous_versions_max = number(key, value)?,
         _ => {
             let hint = closest(key, KNOWN).map_or_else(
@@ -160,7 +162,13 @@ mod tests {
     fn should_say_what_can_t_be_read_and_where_it_comes_from() {
         let property = resolve("", &[("history.expire.max-snapshot-age-ms", "5d")], &[]).unwrap_err().to_string();
         assert!(property.contains("the table's own properties") && property.contains("older-than"), "{property}");
-        for bad in [("older-than", "5"), ("snapshot-id", "x"), ("retain-min", "0"), ("retain-mim", "1")] {
+        for bad in [
+            ("older-than", "5"),
+            ("snapshot-id", "x"),
+            ("retain-min", "0"),
+            ("retain-mim", "1"),
+            ("max-per-second", "0"),
+        ] {
             assert!(resolve("", &[], &[bad]).is_err(), "{bad:?}");
         }
         assert_eq!(resolve("", &[], &[("snapshot-id", "7,3,7")]).unwrap().snapshot_ids, [3, 7]);

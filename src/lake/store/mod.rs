@@ -239,22 +239,25 @@ impl Store {
     }
 }
 
+const RIGHTS: &str = "check the credentials and the rights on this location; `icewright doctor` tries each of them";
+
 /// Turns a storage error into ours: what was being done to which file, why it failed, what to do.
 pub fn store_error(doing: &str, location: &str, error: object_store::Error) -> Error {
     let text = error.to_string();
+    // Refused listings come without a kind of their own.
+    let refused = ["403 Forbidden", "401 Unauthorized", "AccessDenied"].iter().any(|said| text.contains(said))
+        || text.contains("Permission denied")
+        || text.contains("Read-only file system");
     let full_disk = text.contains("No space left") || text.contains("StorageFull") || text.contains("os error 28");
     let (kind, hint) = match &error {
         object_store::Error::NotFound { .. } => {
             (Kind::Corrupt, "the table names a file that is not in the store: check that nothing else removes files")
         }
-        object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. } => (
-            Kind::InvalidInput,
-            "check the credentials and the rights on this location; `icewright doctor` tries each of them",
-        ),
-        _ if full_disk => (Kind::Exhausted, "free disk space, then run again: nothing was lost"),
-        _ if text.contains("Permission denied") || text.contains("Read-only file system") => {
-            (Kind::InvalidInput, "check the rights on this location; `icewright doctor` tries each of them")
+        object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. } => {
+            (Kind::InvalidInput, RIGHTS)
         }
+        _ if full_disk => (Kind::Exhausted, "free disk space, then run again: nothing was lost"),
+        _ if refused => (Kind::InvalidInput, RIGHTS),
         _ => (Kind::Unavailable, "storage did not answer as it should: run again later"),
     };
     Error::new(kind, format!("{doing} {location} failed")).hint(hint).caused_by(error)
