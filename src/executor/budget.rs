@@ -21,6 +21,8 @@ const SMALLEST_ROW_GROUP: u64 = 8 * MIB;
 pub(crate) struct Share<'a> {
     /// Holds the memory until the task is done.
     _permit: SemaphorePermit<'a>,
+    /// What it holds in all.
+    pub(crate) bytes: u64,
     /// The most compressed bytes of a row group.
     pub(crate) row_group_bytes: u64,
     /// Threads.
@@ -64,7 +66,7 @@ impl Budget {
             .acquire_many(wanted)
             .await
             .map_err(|e| Error::internal("the memory budget was closed").caused_by(e))?;
-        Ok(Share { _permit: permit, row_group_bytes, workers })
+        Ok(Share { _permit: permit, bytes: u64::from(wanted) * MIB, row_group_bytes, workers })
     }
 }
 

@@ -30,7 +30,7 @@ pub use sample::sample_ratio;
 
 use crate::error::{Context, Error, Result};
 use crate::lake::{Ambient, Store};
-use crate::model::{CompactPolicy, NewFile, Outcome, RewriteTask, Route, TableName, Verify};
+use crate::model::{CompactPolicy, MIB, NewFile, Outcome, RewriteTask, Route, TableName, Verify};
 use crate::telemetry::Progress;
 use budget::Budget;
 use deletes::Masks;
@@ -51,6 +51,8 @@ pub struct ExecutorSettings {
 pub struct TableContext {
     /// The schema that outputs are written in.
     pub schema: SchemaRef,
+    /// Its older schemas, newest first: equality deletes may compare columns that were dropped since.
+    pub older_schemas: Vec<SchemaRef>,
     /// The table's properties (metrics modes, name mapping).
     pub properties: HashMap<String, String>,
     /// The table's name, for messages.
@@ -67,6 +69,9 @@ pub struct Executor {
     ambient: Arc<Ambient>,
     progress: Arc<Progress>,
 }
+
+/// What a worker holds while it reads key columns.
+const KEY_BUFFERS: u64 = 24 * MIB;
 
 /// Everything that one running task needs, on its own thread.
 pub(crate) struct Job {
@@ -107,6 +112,8 @@ impl Executor {
         let workers = lanes.workers.min(self.settings.workers).max(1);
         let share = self.budget.acquire(policy, workers, row_group_bytes(task, policy)).await?;
         let sources = source::open_all(&self.store, &task.inputs).await.while_doing(what)?;
+        // Nothing is encoded yet while deletes are read: what row groups will need is free for keys.
+        let memory = share.bytes.saturating_sub(share.workers as u64 * KEY_BUFFERS).max(MIB);
         let mut job = Job {
             task: task.clone(),
             table: table.clone(),
@@ -122,7 +129,16 @@ impl Executor {
             runtime: Handle::current(),
         };
         let done = tokio::task::spawn_blocking(move || {
-            let deletes = deletes::resolve(&job.task, &job.sources, &job.store, &job.runtime)?;
+            let deletes = deletes::resolve(&deletes::Inputs {
+                task: &job.task,
+                table: &job.table,
+                sources: &job.sources,
+                store: &job.store,
+                ambient: &job.ambient,
+                runtime: &job.runtime,
+                workers: job.workers,
+                memory,
+            })?;
             job.masks = deletes.masks;
             Ok((guarded(&job)?, deletes.rows, deletes.applied))
         });

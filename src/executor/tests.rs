@@ -1,6 +1,7 @@
 //! Files in, files out: values, pages, statistics, bad input.
 
 mod deletes;
+mod equality;
 
 use std::path::Path;
 
@@ -46,7 +47,7 @@ struct Bench {
 impl Bench {
     fn new(fields: Value) -> Self {
         let table =
-            TableContext { schema: schema(fields), properties: HashMap::new(), table: TableName::new(["db"], "t") };
+            TableContext { schema: schema(fields), older_schemas: Vec::new(), properties: HashMap::new(), table: TableName::new(["db"], "t") };
         let policy = CompactPolicy { verify: Verify::Content, ..CompactPolicy::default() };
         Self {
             dir: tempfile::tempdir().unwrap(),

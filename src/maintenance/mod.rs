@@ -187,7 +187,9 @@ impl Maintenance {
 
 /// What the executor needs to know of a table.
 fn table_context(loaded: &LoadedTable, schema: SchemaRef) -> TableContext {
-    TableContext { schema, properties: loaded.metadata.properties().clone(), table: loaded.name.clone() }
+    let mut older_schemas: Vec<SchemaRef> = loaded.metadata.schemas_iter().cloned().collect();
+    older_schemas.sort_by_key(|schema| std::cmp::Reverse(schema.schema_id()));
+    TableContext { schema, older_schemas, properties: loaded.metadata.properties().clone(), table: loaded.name.clone() }
 }
 
 /// All places that are the table's own, those in storage tiers included.
@@ -195,3 +197,6 @@ fn own_locations(loaded: &LoadedTable, tiers: &[TierPlace]) -> Result<TableLocat
     let parts = loaded.name.namespace.len() + 1;
     TableLocations::of(&loaded.metadata, &tier_locations(tiers, loaded.metadata.location(), parts))
 }
+
+#[cfg(test)]
+mod tests;

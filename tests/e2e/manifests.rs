@@ -67,7 +67,7 @@ fn should_rewrite_manifests_of_deletes_and_of_older_specs() {
     let lake = Lake::sqlite();
     lake.make(&["--appends", "7"]);
     for year in ["2022", "2023", "2024", "2022", "2023", "2024"] {
-        lake.script("position_deletes.py", &["--year", year]);
+        lake.script("delete_files.py", &["--positions", "--year", year]);
     }
     // Another spec, with the source of the old one renamed, and more appends under it.
     lake.script("evolve.py", &["--appends", "7"]);

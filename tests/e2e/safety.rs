@@ -69,7 +69,7 @@ fn should_apply_positions_on_the_way_and_remove_their_file() {
     let lake = Lake::sqlite();
     lake.make(&["--appends", "8"]);
     // Position deletes for files of 2023, written as Flink or Spark would.
-    lake.script("position_deletes.py", &["--year", "2023"]);
+    lake.script("delete_files.py", &["--positions", "--year", "2023"]);
     let before = lake.rows(&[]);
     let report = lake.run(&["compact", "--table", "db.t", "--json"]).exits(0).report();
     assert_eq!(report["status"], "committed", "{report}");
@@ -85,4 +85,28 @@ fn should_apply_positions_on_the_way_and_remove_their_file() {
     {
         assert_eq!(snapshot["summary"][key], value, "{key} in {snapshot}");
     }
+}
+
+#[test]
+fn should_apply_equality_deletes_of_a_partition_and_of_the_whole_table() {
+    if !has_python() {
+        return;
+    }
+    let lake = Lake::sqlite();
+    lake.make(&["--appends", "6"]);
+    // As Flink would: rows by id everywhere, then in one year only; rows that come after them live.
+    lake.script("delete_files.py", &["--equality", "0,1,2,3,250,700,1199,5000"]);
+    lake.script("delete_files.py", &["--equality", "10,11,12,13,14,15,16,17,18,19", "--year", "2023"]);
+    let before = lake.rows(&["--only-duckdb"]);
+    let read = before["rows"].as_u64().unwrap();
+    assert!((1183..1193).contains(&read), "the test tests nothing: {before}");
+    let report = lake.run(&["compact", "--table", "db.t", "--verify", "content", "--json"]).exits(0).report();
+    assert_eq!(report["status"], "committed", "{report}");
+    assert_eq!((&report["delete_files_before"], &report["delete_files_after"]), (&json!(2), &json!(0)), "{report}");
+    assert_eq!(report["rows_deleted"], 1200 - read);
+    // PyIceberg can read it now, and agrees with DuckDB.
+    let after = lake.rows(&[]);
+    assert_eq!((&before["rows"], &before["duckdb"]), (&after["rows"], &after["duckdb"]));
+    let again = lake.run(&["compact", "--table", "db.t", "--json"]).exits(0).report();
+    assert_eq!(again["status"], "nothing-to-do", "{again}");
 }

@@ -3,6 +3,7 @@
 //! Whatever kind a delete file is, it comes down to positions in inputs: one [`Mask`] an input. Encoding and verification
 //! know nothing else of deletes.
 
+mod equality;
 mod mask;
 mod positions;
 
@@ -12,9 +13,10 @@ use tokio::runtime::Handle;
 
 pub(crate) use mask::Mask;
 
+use super::TableContext;
 use super::source::Source;
 use crate::error::{Error, Result};
-use crate::lake::Store;
+use crate::lake::{Ambient, Store};
 use crate::model::{AppliedDelete, RewriteTask};
 use positions::Positions;
 
@@ -54,27 +56,39 @@ pub(crate) struct Resolved {
     pub(crate) applied: Vec<AppliedDelete>,
 }
 
+/// What is needed to apply a task's deletes.
+#[derive(Clone, Copy)]
+pub(crate) struct Inputs<'a> {
+    pub(crate) task: &'a RewriteTask,
+    pub(crate) table: &'a TableContext,
+    pub(crate) sources: &'a [Source],
+    pub(crate) store: &'a Arc<Store>,
+    pub(crate) ambient: &'a Arc<Ambient>,
+    pub(crate) runtime: &'a Handle,
+    pub(crate) workers: usize,
+    /// Bytes that keys of equality deletes may hold in memory (I9).
+    pub(crate) memory: u64,
+}
+
 /// Reads the deletes of a task and finds the rows that they hit.
 ///
 /// # Errors
-/// `Corrupt` naming the delete file that can't be read, `Unavailable` when the store does not answer.
-pub(crate) fn resolve(
-    task: &RewriteTask,
-    sources: &[Source],
-    store: &Arc<Store>,
-    runtime: &Handle,
-) -> Result<Resolved> {
-    if task.deletes.is_empty() {
+/// `Corrupt` naming the delete file that can't be read, `Unavailable` when the store does not answer, `Exhausted` when
+/// keys that do not fit into memory do not fit on disk either.
+pub(crate) fn resolve(inputs: &Inputs<'_>) -> Result<Resolved> {
+    if inputs.task.deletes.is_empty() {
         return Ok(Resolved::default());
     }
-    if let Some(source) = sources.iter().find(|source| source.rows() > u64::from(u32::MAX)) {
+    if let Some(source) = inputs.sources.iter().find(|source| source.rows() > u64::from(u32::MAX)) {
         return Err(Error::unsupported(format!("{} has deletes and more than 2^32 rows", source.path)));
     }
-    let positions = Positions::new(task);
-    let applied = positions.read_all(task, store, runtime)?;
+    let positions = Positions::new(inputs.task);
+    let mut applied = positions.read_all(inputs.task, inputs.store, inputs.runtime)?;
+    applied.extend(equality::apply(inputs, &positions)?);
+    applied.sort_by(|a, b| a.key.cmp(&b.key));
     let mut resolved = Resolved { applied, ..Resolved::default() };
-    let mut masks = Vec::with_capacity(sources.len());
-    for (source, mut deleted) in sources.iter().zip(positions.finish()) {
+    let mut masks = Vec::with_capacity(inputs.sources.len());
+    for (source, mut deleted) in inputs.sources.iter().zip(positions.finish()) {
         // A position beyond the end deletes nothing.
         if let Ok(end) = u32::try_from(source.rows()) {
             deleted.remove_range(end..);

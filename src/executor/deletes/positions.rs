@@ -51,6 +51,16 @@ impl<'a> Positions<'a> {
         self.deleted.into_iter().map(|deleted| deleted.into_inner().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// Adds deleted positions of an input.
+    pub(super) fn add(&self, input: usize, positions: &[u32]) {
+        if !positions.is_empty() {
+            let mut deleted = self.deleted[input].lock().unwrap_or_else(PoisonError::into_inner);
+            positions.iter().for_each(|position| {
+                deleted.insert(*position);
+            });
+        }
+    }
+
     /// Reads all position delete files of a task.
     pub(super) fn read_all(
         &self,
@@ -80,9 +90,7 @@ impl<'a> Positions<'a> {
             work();
         });
         let read = done.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let mut applied = read.into_iter().collect::<Result<Vec<_>>>()?;
-        applied.sort_by(|a, b| a.key.cmp(&b.key));
-        Ok(applied)
+        read.into_iter().collect()
     }
 
     fn read(&self, number: u32, delete: &TaskDelete, store: &Arc<Store>, runtime: &Handle) -> Result<AppliedDelete> {

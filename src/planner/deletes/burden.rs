@@ -121,8 +121,7 @@ pub(in crate::planner) fn obstacle(delete: &DeleteFile) -> Option<String> {
         return Some("is encrypted".to_owned());
     }
     match (delete.content, delete.format) {
-        (DeleteContent::Equality, _) => Some("is an equality delete (not supported yet)".to_owned()),
-        (DeleteContent::Position, FileFormat::Parquet) => None,
+        (_, FileFormat::Parquet) => None,
         (_, format) => Some(format!("is in format {format:?} (not supported yet)")),
     }
 }

@@ -1,0 +1,170 @@
+//! Equality deletes: rows equal to those of a delete file on some columns (spec, "Equality Delete Files").
+//!
+//! An anti-join within a memory limit. Keys of all delete files with the same columns go into one hash table, cut into
+//! partitions by hash; when memory runs out, whole partitions move to disk. Then the inputs' key columns are looked up:
+//! at once where the partition is in memory; otherwise rows that pass a bloom filter are kept beside the partition, and
+//! compared when it comes back, one partition at a time.
+//!
+//! A null equals a null. Floating-point columns are not allowed as delete columns ("Identifier Field IDs" says which are);
+//! where a writer wrote them all the same, every NaN is equal, and -0.0 is not 0.0, as the spec orders them.
+
+mod bloom;
+mod columns;
+mod encode;
+mod partitions;
+mod spill;
+mod table;
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use arrow_array::ArrayRef;
+use tokio::runtime::Handle;
+
+use self::columns::KeyColumns;
+use self::encode::Keys;
+use self::partitions::{Built, Partitions, Probe};
+use super::Inputs;
+use super::positions::Positions;
+use crate::error::{Context, Error, Result};
+use crate::executor::source::{self, Source};
+use crate::model::{AppliedDelete, DeleteContent, TaskDelete};
+
+/// Delete files that are read side by side.
+const READ_AT_ONCE: usize = 4;
+
+/// Finds the rows that the equality deletes of a task hit, and adds them to the positions.
+pub(super) fn apply(inputs: &Inputs<'_>, positions: &Positions<'_>) -> Result<Vec<AppliedDelete>> {
+    let mut sets: BTreeMap<Vec<i32>, Vec<&TaskDelete>> = BTreeMap::new();
+    for delete in &inputs.task.deletes {
+        if delete.content == DeleteContent::Equality {
+            let mut ids = delete.equality_ids.clone();
+            ids.sort_unstable();
+            sets.entry(ids).or_default().push(delete);
+        }
+    }
+    refuse_other_partitions(inputs)?;
+    let mut applied = Vec::new();
+    for (ids, deletes) in sets {
+        let columns = KeyColumns::new(&ids, inputs.table)?;
+        let records = deletes.iter().map(|delete| delete.records).sum();
+        let keys = Partitions::new(records, inputs.memory, inputs.ambient.clone());
+        read_keys(inputs, &columns, &deletes, &keys)?;
+        let keys = keys.built();
+        probe(inputs, &columns, &keys, positions)?;
+        keys.finish(|input, position| {
+            positions.add(input as usize, &[position]);
+            Ok(())
+        })?;
+        let names = deletes.iter().map(|delete| delete.key.clone());
+        applied.extend(names.map(|key| AppliedDelete { key, used: true, others: None }));
+    }
+    Ok(applied)
+}
+
+/// Which deletes apply to which input is told by sequence numbers alone here: all inputs are in one partition.
+fn refuse_other_partitions(inputs: &Inputs<'_>) -> Result<()> {
+    for input in &inputs.task.inputs {
+        for (number, delete) in (0..).zip(&inputs.task.deletes) {
+            let newer = delete.content.reaches(delete.sequence_number, input.sequence_number);
+            if delete.content == DeleteContent::Equality && newer != input.deletes.contains(&number) {
+                return Err(Error::internal(format!(
+                    "delete file {} is planned wrongly for {}",
+                    delete.key, input.path
+                )));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Runs a closure for numbers from 0 on by several threads; the first error ends it.
+fn side_by_side(threads: usize, count: usize, one: impl Fn(usize) -> Result<()> + Sync) -> Result<()> {
+    let (next, failure) = (AtomicUsize::new(0), Mutex::new(None));
+    let work = || {
+        loop {
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            if number >= count {
+                return;
+            }
+            // Decoders may panic on garbage: that must fail this group only.
+            let done = catch_unwind(AssertUnwindSafe(|| one(number)))
+                .unwrap_or_else(|_| Err(Error::corrupt("its pages can't be decoded")));
+            if let Err(error) = done {
+                next.store(usize::MAX / 2, Ordering::Relaxed);
+                failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 1..threads.min(count).max(1) {
+            scope.spawn(work);
+        }
+        work();
+    });
+    failure.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), Err)
+}
+
+fn read_keys(inputs: &Inputs<'_>, columns: &KeyColumns, deletes: &[&TaskDelete], keys: &Partitions) -> Result<()> {
+    side_by_side(READ_AT_ONCE, deletes.len(), |number| {
+        let delete = deletes[number];
+        let read = || -> Result<()> {
+            let source = inputs.runtime.block_on(source::open(inputs.store, &delete.key.path, delete.size))?;
+            if source.rows() != delete.records {
+                return Err(Error::corrupt(format!(
+                    "it has {} rows, its manifest says {}",
+                    source.rows(),
+                    delete.records
+                ))
+                .hint("the file is not the one that was committed: restore it; nothing was changed"));
+            }
+            each_batch(&source, columns, inputs, |_, batch| keys.insert(&Keys::of(batch)?, delete.sequence_number))
+        };
+        catch_unwind(AssertUnwindSafe(read))
+            .unwrap_or_else(|_| Err(Error::corrupt("its pages can't be decoded")))
+            .while_doing(|| format!("reading delete file {}", delete.key))
+    })
+}
+
+fn probe(inputs: &Inputs<'_>, columns: &KeyColumns, keys: &Built, positions: &Positions<'_>) -> Result<()> {
+    let reached = |delete: &TaskDelete, input: usize| {
+        delete.content.reaches(delete.sequence_number, inputs.task.inputs[input].sequence_number)
+    };
+    side_by_side(inputs.workers, inputs.sources.len(), |number| {
+        let equality = |delete: &&TaskDelete| delete.content == DeleteContent::Equality;
+        if !inputs.task.deletes.iter().filter(equality).any(|delete| reached(delete, number)) {
+            return Ok(());
+        }
+        let source = &inputs.sources[number];
+        let sequence = inputs.task.inputs[number].sequence_number;
+        let input = u32::try_from(number).map_err(|e| Error::internal("too many inputs").caused_by(e))?;
+        let mut hits = Vec::new();
+        let read = |first: u64, batch: &[ArrayRef]| {
+            let first = u32::try_from(first).map_err(|e| Error::corrupt("too many rows").caused_by(e))?;
+            let probe = Probe { input, first, sequence };
+            hits.clear();
+            keys.probe(&Keys::of(batch)?, probe, &mut hits)?;
+            positions.add(number, &hits);
+            Ok(())
+        };
+        each_batch(source, columns, inputs, read).while_doing(|| format!("reading the keys of {}", source.path))
+    })
+}
+
+/// Hands on the key columns of a file, batch by batch, with the position of each batch's first row.
+fn each_batch(
+    source: &Source,
+    columns: &KeyColumns,
+    inputs: &Inputs<'_>,
+    mut take: impl FnMut(u64, &[ArrayRef]) -> Result<()>,
+) -> Result<()> {
+    let matched = columns.match_in(source, inputs.table)?;
+    let runtime: &Handle = inputs.runtime;
+    for group in 0..source.metadata.num_row_groups() {
+        let chunks = runtime.block_on(source.row_group(group))?;
+        columns.read(source, &matched, group, chunks, &mut take)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,130 @@
+//! Equality deletes on the way through a rewrite.
+
+use super::*;
+use crate::model::{DeleteContent, DeleteKey, FileFormat};
+
+impl Bench {
+    /// Writes an equality delete file and applies it to every input that is older.
+    fn equality(&mut self, ids: &[i32], columns: Vec<(Field, ArrayRef)>, sequence_number: i64) {
+        let (fields, arrays): (Vec<Field>, Vec<ArrayRef>) = columns.into_iter().unzip();
+        let schema = Arc::new(ArrowSchema::new(fields));
+        let path = self.dir.path().join(format!("equality-{}.parquet", self.deletes.len()));
+        let file = std::fs::File::create(&path).unwrap();
+        let mut writer = ArrowWriter::try_new(file, schema.clone(), Some(plain())).unwrap();
+        let batch = RecordBatch::try_new(schema, arrays).unwrap();
+        writer.write(&batch).unwrap();
+        writer.close().unwrap();
+        let number = u32::try_from(self.deletes.len()).unwrap();
+        self.deletes.push(TaskDelete {
+            key: DeleteKey { path: path.display().to_string(), offset: None },
+            content: DeleteContent::Equality,
+            format: FileFormat::Parquet,
+            size: path.metadata().unwrap().len(),
+            length: None,
+            records: batch.num_rows() as u64,
+            sequence_number,
+            equality_ids: ids.to_vec(),
+        });
+        for input in self.inputs.iter_mut().filter(|input| input.sequence_number < sequence_number) {
+            input.deletes.push(number);
+        }
+    }
+}
+
+fn long(name: &str, id: i32, values: &[Option<i64>]) -> (Field, ArrayRef) {
+    (with_id(Field::new(name, DataType::Int64, true), id), Arc::new(Int64Array::from(values.to_vec())))
+}
+
+fn int(name: &str, id: i32, values: &[Option<i32>]) -> (Field, ArrayRef) {
+    (with_id(Field::new(name, DataType::Int32, true), id), Arc::new(Int32Array::from(values.to_vec())))
+}
+
+fn longs(outcome: &Outcome, column: &str) -> Vec<Option<i64>> {
+    let values = outcome.outputs.iter().map(|file| read(&file.path));
+    let column = |batch: RecordBatch| batch.column_by_name(column).unwrap().as_primitive::<Int64Type>().iter().collect();
+    values.flat_map(|batch| -> Vec<Option<i64>> { column(batch) }).collect()
+}
+
+#[tokio::test]
+async fn should_compare_in_the_newest_type_and_take_null_for_null() {
+    // The column was an int when the first file and the first delete were written.
+    let mut bench = Bench::new(json!([{"id": 1, "name": "n", "required": false, "type": "long"}]));
+    bench.write(vec![int("old_name", 1, &[Some(1), None, Some(3), Some(5)])], plain());
+    bench.write(vec![long("n", 1, &[Some(1), None, Some(4), Some(5)])], plain());
+    bench.equality(&[1], vec![int("old_name", 1, &[Some(1), None])], 2);
+    bench.equality(&[1], vec![long("n", 1, &[Some(4)])], 3);
+    let done = bench.rewrite(Route::Encode).await.unwrap();
+    assert_eq!(longs(&done, "n"), [Some(3), Some(5), Some(5)]);
+    assert_eq!((done.rows_deleted, done.applied.len()), (5, 2));
+    assert!(done.applied.iter().all(|delete| delete.used && delete.others.is_none()));
+}
+
+#[tokio::test]
+async fn should_delete_only_what_is_older() {
+    let mut bench = Bench::new(json!([{"id": 1, "name": "n", "required": false, "type": "long"}]));
+    for sequence in 1..=4 {
+        bench.write(vec![long("n", 1, &[Some(7), Some(sequence)])], plain());
+        bench.inputs.last_mut().unwrap().sequence_number = sequence;
+    }
+    bench.equality(&[1], vec![long("n", 1, &[Some(7)])], 3);
+    let done = bench.rewrite(Route::Encode).await.unwrap();
+    assert_eq!(longs(&done, "n"), [Some(1), Some(2), Some(7), Some(3), Some(7), Some(4)]);
+}
+
+#[tokio::test]
+async fn should_compare_columns_that_are_gone_or_were_not_there_yet() {
+    // Column 2 was dropped; column 3 came after the first file.
+    let mut bench = Bench::new(json!([
+        {"id": 1, "name": "n", "required": false, "type": "long"},
+        {"id": 3, "name": "late", "required": false, "type": "long"}]));
+    bench.table.older_schemas = vec![schema(json!([
+        {"id": 1, "name": "n", "required": false, "type": "long"},
+        {"id": 2, "name": "gone", "required": false, "type": "long"}]))];
+    bench.write(vec![long("n", 1, &[Some(1), Some(2), Some(3)]), long("gone", 2, &[Some(8), Some(9), None])], plain());
+    bench.write(vec![long("n", 1, &[Some(4), Some(5)]), long("late", 3, &[Some(6), None])], plain());
+    bench.equality(&[2], vec![long("gone", 2, &[Some(9)])], 2);
+    bench.equality(&[3, 1], vec![long("n", 1, &[Some(3), Some(4)]), long("late", 3, &[None, None])], 2);
+    let done = bench.rewrite(Route::Encode).await.unwrap();
+    // 3 has no "late", which is null; 4 has one; of the file without "gone" nothing is 9.
+    assert_eq!(longs(&done, "n"), [Some(1), Some(4), Some(5)]);
+    bench.equality(&[77], vec![long("x", 77, &[None])], 2);
+    let error = bench.rewrite(Route::Encode).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Unsupported, "{error}");
+}
+
+#[tokio::test]
+async fn should_look_into_structs() {
+    let mut bench = Bench::new(json!([
+        {"id": 1, "name": "n", "required": false, "type": "long"},
+        {"id": 2, "name": "s", "required": false, "type": {"type": "struct", "fields": [
+            {"id": 3, "name": "a", "required": false, "type": "long"},
+            {"id": 4, "name": "b", "required": false, "type": "long"}]}}]));
+    let column = |parents: Vec<bool>, a: &[Option<i64>]| {
+        let (field, a) = long("a", 3, a);
+        let (other, b) = long("b", 4, &vec![Some(1); a.len()]);
+        let array = StructArray::new(vec![field, other].into(), vec![a, b], Some(parents.into()));
+        (with_id(Field::new("s", array.data_type().clone(), true), 2), Arc::new(array) as ArrayRef)
+    };
+    let numbers = long("n", 1, &[Some(1), Some(2), Some(3), Some(4)]);
+    bench.write(vec![numbers, column(vec![true, true, false, true], &[Some(1), None, Some(2), Some(2)])], plain());
+    // "a" is null where it says so, and where its parent is null.
+    bench.equality(&[3], vec![column(vec![true, false], &[Some(2), Some(9)])], 2);
+    let done = bench.rewrite(Route::Encode).await.unwrap();
+    assert_eq!(longs(&done, "n"), [Some(1)]);
+}
+
+#[tokio::test]
+async fn should_stay_within_little_memory_and_find_the_same() {
+    // Two million keys take some 80 MB in a table: with 150 MiB of budget in all, partitions have to go to disk.
+    let mut bench = Bench::new(json!([{"id": 1, "name": "n", "required": false, "type": "long"}]));
+    let numbers: Vec<Option<i64>> = (0..200_000).map(|n| Some(n * 17)).collect();
+    bench.write(vec![long("n", 1, &numbers)], plain());
+    let keys: Vec<Option<i64>> = (0..2_000_000).map(|n| Some(n * 3)).collect();
+    bench.equality(&[1], vec![long("n", 1, &keys)], 2);
+    bench.policy.verify = Verify::Stats;
+    bench.memory = 150 * MIB;
+    let done = bench.rewrite(Route::Encode).await.unwrap();
+    let expected: Vec<Option<i64>> = numbers.into_iter().filter(|n| n.is_some_and(|n| n % 3 != 0 || n >= 6_000_000)).collect();
+    assert_eq!(longs(&done, "n"), expected);
+    assert_eq!(done.rows_deleted, 200_000 - expected.len() as u64);
+}

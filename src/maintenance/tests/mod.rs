@@ -1,0 +1,6 @@
+//! Whole runs over tables that a naive model knows.
+
+mod deletes;
+mod interleavings;
+mod lake;
+mod reader;

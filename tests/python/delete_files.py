@@ -1,0 +1,104 @@
+"""Adds delete files to a table, as merge-on-read writers do. PyIceberg 0.12 has no such writer: manifest and snapshot are put
+together from its parts.
+
+    delete_files.py --positions --year Y   the first row of every file of one year, in one file for the partition (Spark, Flink)
+    delete_files.py --equality id,id,...   rows by id, in one unpartitioned file that applies to the whole table (Flink);
+                                           with --year Y in one for that partition
+"""
+import os
+import time
+import uuid
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyiceberg.manifest import (DataFile, DataFileContent, FileFormat, ManifestContent, ManifestEntry, ManifestEntryStatus,
+                                write_manifest, write_manifest_list)
+from pyiceberg.partitioning import PartitionSpec
+from pyiceberg.table.snapshots import Operation, Snapshot, Summary
+from pyiceberg.table.update import AddSnapshotUpdate, AssertRefSnapshotId, SetSnapshotRefUpdate
+from pyiceberg.typedef import Record
+
+import lake
+
+
+def field(name, kind, number, nullable=False):
+    return pa.field(name, kind, nullable=nullable, metadata={"PARQUET:field_id": str(number)})
+
+
+def positions(table, year):
+    files = sorted(t.file.file_path for t in table.scan().plan_files() if t.file.partition[0] == year - 1970)
+    schema = pa.schema([field("file_path", pa.string(), 2147483546), field("pos", pa.int64(), 2147483545)])
+    return pa.table([files, [0] * len(files)], schema=schema)
+
+
+def equalities(table, ids):
+    column = table.schema().find_field("id")
+    return pa.table([ids], schema=pa.schema([field("id", pa.int64(), column.field_id)]))
+
+
+def unpartitioned(table):
+    """The table's unpartitioned spec; makes one where there is none, and goes back to the partitioned one."""
+    for spec in table.specs().values():
+        if not spec.fields:
+            return spec
+    from pyiceberg.table.update import AddPartitionSpecUpdate
+    spec = PartitionSpec(spec_id=max(table.specs()) + 1)
+    table._do_commit((AddPartitionSpecUpdate(spec=spec),), ())
+    return table.specs()[spec.spec_id]
+
+
+def commit(table, spec, rows, year, equality_ids):
+    base = table.location()
+    folder = f"{base}/data/ts_year={year}" if year else f"{base}/data"
+    path = f"{folder}/{uuid.uuid4()}-deletes.parquet"
+    local = path.removeprefix("file://")
+    pq.write_table(rows, local)
+    snapshot_id, equality = int(time.time() * 1e6), equality_ids is not None
+    content = DataFileContent.EQUALITY_DELETES if equality else DataFileContent.POSITION_DELETES
+    deletes = DataFile.from_args(
+        content=content, file_path=path, file_format=FileFormat.PARQUET, partition=Record(year - 1970) if year else Record(),
+        record_count=rows.num_rows, file_size_in_bytes=os.path.getsize(local), sort_order_id=None, spec_id=spec.spec_id,
+        equality_ids=equality_ids, key_metadata=None)
+    deletes.spec_id = spec.spec_id
+    parent = table.current_snapshot()
+    sequence = table.metadata.last_sequence_number + 1
+
+    manifest_path = f"{base}/metadata/{uuid.uuid4()}-m0.avro"
+    with write_manifest(2, spec, table.schema(), table.io.new_output(manifest_path), snapshot_id, "deflate") as writer:
+        writer.content = lambda: ManifestContent.DELETES
+        writer._meta["content"] = "deletes"
+        writer.add_entry(ManifestEntry.from_args(status=ManifestEntryStatus.ADDED, snapshot_id=snapshot_id,
+                                                 sequence_number=None, file_sequence_number=None, data_file=deletes))
+    manifest = writer.to_manifest_file()
+    list_path = f"{base}/metadata/snap-{snapshot_id}-0-{uuid.uuid4()}.avro"
+    with write_manifest_list(2, table.io.new_output(list_path), snapshot_id, parent.snapshot_id, sequence, "deflate") as out:
+        out.add_manifests([manifest] + parent.manifests(table.io))
+    totals = {k: v for k, v in parent.summary.additional_properties.items() if k.startswith("total-")}
+    more = {"total-files-size": deletes.file_size_in_bytes, "total-delete-files": 1,
+            "total-equality-deletes" if equality else "total-position-deletes": rows.num_rows}
+    totals |= {key: str(int(totals.get(key, 0)) + add) for key, add in more.items()}
+    snapshot = Snapshot(snapshot_id=snapshot_id, parent_snapshot_id=parent.snapshot_id, manifest_list=list_path,
+                        sequence_number=sequence, summary=Summary(Operation.DELETE, **totals),
+                        schema_id=table.schema().schema_id)
+    updates = (AddSnapshotUpdate(snapshot=snapshot),
+               SetSnapshotRefUpdate(ref_name="main", type="branch", snapshot_id=snapshot_id))
+    table._do_commit(updates, (AssertRefSnapshotId(snapshot_id=parent.snapshot_id, ref="main"),))
+
+
+def main():
+    parser = lake.arguments(__doc__)
+    parser.add_argument("--positions", action="store_true")
+    parser.add_argument("--equality")
+    parser.add_argument("--year", type=int)
+    args = parser.parse_args()
+    table = lake.catalog(args).load_table(args.table)
+    if args.positions:
+        commit(table, table.spec(), positions(table, args.year), args.year, None)
+    else:
+        rows = equalities(table, [int(n) for n in args.equality.split(",")])
+        spec = table.spec() if args.year else unpartitioned(table)
+        commit(table, spec, rows, args.year, [table.schema().find_field("id").field_id])
+
+
+if __name__ == "__main__":
+    main()
