@@ -56,6 +56,7 @@ impl Lake {
             uri: format!("sqlite://{}/catalog.db", dir.path().display()),
             warehouse: Some(dir.path().display().to_string()),
             props: Default::default(),
+            places: Vec::new(),
         };
         let ambient = Arc::new(Ambient::manual(1_700_000_000_000, 5));
         let catalog = connect_or_create(&settings, ambient.clone()).await.unwrap();

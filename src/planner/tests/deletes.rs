@@ -109,10 +109,10 @@ fn should_see_that_global_equality_deletes_reach_every_partition_of_every_spec()
     let table = Table::new().files("a", 6, 2020, MIB, Codec::Zstd).delete(DeleteContent::Equality, 0, 6, None);
     assert_snapshot!(table.picture(&default()), @r"
     before: 2020:6x1 MiB
-    left a00..a05 (6): delete0 applies to it, which is an equality delete (not supported yet)
-    delete0 (Equality) stays: applies to 6 files that are not rewritten
-    after: 2020:6x1 MiB
-    0 B written
+    task 0 ts_year=2020: 6 small files | Merge: deleted rows are left out | 6 files, 6 MiB -> 1 x 6 MiB
+    delete0 (Equality) goes: all 6 files that it applies to are rewritten
+    after: 2020:1x6 MiB
+    6 MiB written
     ");
 }
 
