@@ -46,8 +46,12 @@ struct Bench {
 
 impl Bench {
     fn new(fields: Value) -> Self {
-        let table =
-            TableContext { schema: schema(fields), older_schemas: Vec::new(), properties: HashMap::new(), table: TableName::new(["db"], "t") };
+        let table = TableContext {
+            schema: schema(fields),
+            older_schemas: Vec::new(),
+            properties: HashMap::new(),
+            table: TableName::new(["db"], "t"),
+        };
         let policy = CompactPolicy { verify: Verify::Content, ..CompactPolicy::default() };
         Self {
             dir: tempfile::tempdir().unwrap(),

@@ -41,7 +41,8 @@ fn int(name: &str, id: i32, values: &[Option<i32>]) -> (Field, ArrayRef) {
 
 fn longs(outcome: &Outcome, column: &str) -> Vec<Option<i64>> {
     let values = outcome.outputs.iter().map(|file| read(&file.path));
-    let column = |batch: RecordBatch| batch.column_by_name(column).unwrap().as_primitive::<Int64Type>().iter().collect();
+    let column =
+        |batch: RecordBatch| batch.column_by_name(column).unwrap().as_primitive::<Int64Type>().iter().collect();
     values.flat_map(|batch| -> Vec<Option<i64>> { column(batch) }).collect()
 }
 
@@ -124,7 +125,8 @@ async fn should_stay_within_little_memory_and_find_the_same() {
     bench.policy.verify = Verify::Stats;
     bench.memory = 150 * MIB;
     let done = bench.rewrite(Route::Encode).await.unwrap();
-    let expected: Vec<Option<i64>> = numbers.into_iter().filter(|n| n.is_some_and(|n| n % 3 != 0 || n >= 6_000_000)).collect();
+    let expected: Vec<Option<i64>> =
+        numbers.into_iter().filter(|n| n.is_some_and(|n| n % 3 != 0 || n >= 6_000_000)).collect();
     assert_eq!(longs(&done, "n"), expected);
     assert_eq!(done.rows_deleted, 200_000 - expected.len() as u64);
 }

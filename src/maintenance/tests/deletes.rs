@@ -14,13 +14,29 @@ type Short = (u8, u8, u8, u8);
 
 #[derive(Debug, Clone)]
 enum Op {
-    Append { part: i64, rows: Vec<Short> },
-    Positions { part: i64, picks: Vec<u16>, scoped: bool },
+    Append {
+        part: i64,
+        rows: Vec<Short>,
+    },
+    Positions {
+        part: i64,
+        picks: Vec<u16>,
+        scoped: bool,
+    },
     /// Deletes by columns, in one partition or all of them; a writer that upserts adds rows in the same commit.
-    Equality { part: Option<i64>, columns: Vec<i32>, keys: Vec<Short>, rows: Vec<Short> },
+    Equality {
+        part: Option<i64>,
+        columns: Vec<i32>,
+        keys: Vec<Short>,
+        rows: Vec<Short>,
+    },
     Evolve(u8),
     /// A compaction, with other writers at work between its plan and its commit.
-    Compact { min_input_files: u64, ratio: f64, between: Vec<Op> },
+    Compact {
+        min_input_files: u64,
+        ratio: f64,
+        between: Vec<Op>,
+    },
 }
 
 fn rows() -> impl Strategy<Value = Vec<Short>> {
@@ -84,11 +100,13 @@ impl Lake {
                 }
                 let Some(first) = picked.first() else { return };
                 let of = scoped.then(|| live[*first].path.clone());
-                let pairs: Vec<_> = picked.iter().map(|index| (live[*index].path.clone(), live[*index].position)).collect();
+                let pairs: Vec<_> =
+                    picked.iter().map(|index| (live[*index].path.clone(), live[*index].position)).collect();
                 self.positions(&mut commit, *part, &pairs, of);
                 for index in picked {
                     let shown = |row: &Row| self.fields.iter().map(|(id, ..)| row.get(id).cloned()).collect::<Vec<_>>();
-                    let null = |row: Vec<Option<Value>>| row.into_iter().map(|v| v.unwrap_or(Value::Null)).collect::<Vec<_>>();
+                    let null =
+                        |row: Vec<Option<Value>>| row.into_iter().map(|v| v.unwrap_or(Value::Null)).collect::<Vec<_>>();
                     // Values of a dropped column may be gone from the file: the stored row is part of the model's.
                     let same = |row: &Row| {
                         null(shown(row)) == null(shown(&live[index].row))

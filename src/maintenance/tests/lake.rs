@@ -144,7 +144,9 @@ impl Lake {
         let columns = schema.fields().iter().zip(&fields).map(|(field, (id, ..))| -> ArrayRef {
             let ints = || rows.iter().map(|row| row.get(id).and_then(Value::int));
             match field.data_type() {
-                DataType::Int32 => Arc::new(Int32Array::from_iter(ints().map(|v| v.map(|v| i32::try_from(v).unwrap())))),
+                DataType::Int32 => {
+                    Arc::new(Int32Array::from_iter(ints().map(|v| v.map(|v| i32::try_from(v).unwrap()))))
+                }
                 DataType::Int64 => Arc::new(Int64Array::from_iter(ints())),
                 _ => Arc::new(StringArray::from_iter(rows.iter().map(|row| row.get(id).and_then(Value::text)))),
             }

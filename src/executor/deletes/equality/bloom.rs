@@ -1,9 +1,8 @@
 //! A bloom filter in blocks of one cache line half, as Parquet's.
 
 /// Eight odd numbers (Parquet format, "Split Block Bloom Filter").
-const SALT: [u32; 8] = [
-    0x47b6_137b, 0x4497_4d91, 0x8824_ad5b, 0xa2b7_289d, 0x7054_95c7, 0x2df1_424b, 0x9efc_4947, 0x5c6b_fb31,
-];
+const SALT: [u32; 8] =
+    [0x47b6_137b, 0x4497_4d91, 0x8824_ad5b, 0xa2b7_289d, 0x7054_95c7, 0x2df1_424b, 0x9efc_4947, 0x5c6b_fb31];
 /// Bits a key: about one key in two hundred passes wrongly.
 const BITS_PER_KEY: u64 = 12;
 

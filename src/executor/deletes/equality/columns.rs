@@ -66,8 +66,7 @@ impl KeyColumns {
         // All columns come in batches of the same rows.
         let mut first = source.first_row(row_group);
         for index in 0..columns.first().map_or(0, Vec::len) {
-            let batch: Vec<ArrayRef> =
-                columns.iter().filter_map(|batches| batches.get(index).cloned()).collect();
+            let batch: Vec<ArrayRef> = columns.iter().filter_map(|batches| batches.get(index).cloned()).collect();
             let rows = batch.first().map_or(0, |column| column.len());
             if batch.len() != self.0.len() || batch.iter().any(|column| column.len() != rows) {
                 return Err(Error::corrupt("its columns have different numbers of rows"));

@@ -23,9 +23,16 @@ struct Column {
 
 enum Values {
     /// Values of one width.
-    Fixed { bytes: arrow_buffer::Buffer, offset: usize, width: usize },
+    Fixed {
+        bytes: arrow_buffer::Buffer,
+        offset: usize,
+        width: usize,
+    },
     /// Texts and bytes.
-    Variable { bytes: arrow_buffer::Buffer, offsets: arrow_buffer::OffsetBuffer<i32> },
+    Variable {
+        bytes: arrow_buffer::Buffer,
+        offsets: arrow_buffer::OffsetBuffer<i32>,
+    },
     Bits(arrow_buffer::BooleanBuffer),
 }
 
@@ -106,8 +113,9 @@ fn values(array: &ArrayRef) -> Result<Values> {
                 DataType::FixedSizeBinary(width) => usize::try_from(*width).ok(),
                 kind => kind.primitive_width(),
             };
-            let width = width
-                .ok_or_else(|| Error::unsupported(format!("a delete column is of type {kind}, which can't be compared")))?;
+            let width = width.ok_or_else(|| {
+                Error::unsupported(format!("a delete column is of type {kind}, which can't be compared"))
+            })?;
             let data = canonical.to_data();
             let bytes = data.buffers().first().cloned().unwrap_or_else(|| Vec::<u8>::new().into());
             Values::Fixed { bytes, offset: data.offset(), width }
@@ -138,7 +146,8 @@ mod tests {
     #[test]
     fn should_tell_all_keys_apart_and_none_twice() {
         let a: ArrayRef = Arc::new(StringArray::from(vec![Some("a"), Some("ab"), None, Some(""), Some("a"), None]));
-        let b: ArrayRef = Arc::new(StringArray::from(vec![Some("bc"), Some("c"), Some(""), None, Some("bc"), Some("")]));
+        let b: ArrayRef =
+            Arc::new(StringArray::from(vec![Some("bc"), Some("c"), Some(""), None, Some("bc"), Some("")]));
         let made = keys(&[a, b]);
         assert_eq!((&made[0], &made[2]), (&made[4], &made[5]));
         let mut seen: HashMap<&Vec<u8>, u32> = HashMap::new();
@@ -149,8 +158,15 @@ mod tests {
     #[test]
     fn should_take_null_for_null_and_nan_for_nan_but_not_zero_for_minus_zero() {
         let odd = f64::from_bits(0x7ff8_0000_0000_0001);
-        let floats: ArrayRef =
-            Arc::new(Float64Array::from(vec![None, None, Some(f64::NAN), Some(odd), Some(-f64::NAN), Some(0.0), Some(-0.0)]));
+        let floats: ArrayRef = Arc::new(Float64Array::from(vec![
+            None,
+            None,
+            Some(f64::NAN),
+            Some(odd),
+            Some(-f64::NAN),
+            Some(0.0),
+            Some(-0.0),
+        ]));
         let made = keys(&[floats]);
         assert_eq!(made[0], made[1]);
         assert_eq!((&made[2], &made[2]), (&made[3], &made[4]));

@@ -41,7 +41,10 @@ pub(super) struct Built {
 enum Part {
     Memory(KeyTable),
     /// Keys, and rows to compare with them.
-    Disk { keys: Spill, rows: Mutex<Spill> },
+    Disk {
+        keys: Spill,
+        rows: Mutex<Spill>,
+    },
 }
 
 /// Rows that are looked up.
