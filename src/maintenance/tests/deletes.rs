@@ -202,8 +202,18 @@ fn cases() -> u32 {
     std::env::var("ICEWRIGHT_SEEDS").ok().and_then(|n| n.parse().ok()).unwrap_or(24)
 }
 
+/// A case that once failed: promotion alone, of a table without rows.
+#[tokio::test]
+async fn should_promote_a_column_of_an_empty_table() {
+    Lake::run(&[Op::Evolve(0)]).await.unwrap();
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { max_shrink_iters: 400, ..ProptestConfig::with_cases(cases()) })]
+    #![proptest_config(ProptestConfig {
+        max_shrink_iters: 400,
+        failure_persistence: None,
+        ..ProptestConfig::with_cases(cases())
+    })]
 
     #[test]
     fn should_hold_what_the_model_holds(ops in prop::collection::vec(op(), 1..14)) {
