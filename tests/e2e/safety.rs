@@ -94,19 +94,24 @@ fn should_apply_equality_deletes_of_a_partition_and_of_the_whole_table() {
     }
     let lake = Lake::sqlite();
     lake.make(&["--appends", "6"]);
-    // As Flink would: rows by id everywhere, then in one year only; rows that come after them live.
-    lake.script("delete_files.py", &["--equality", "0,1,2,3,250,700,1199,5000"]);
-    lake.script("delete_files.py", &["--equality", "10,11,12,13,14,15,16,17,18,19", "--year", "2023"]);
-    let before = lake.rows(&["--only-duckdb"]);
-    let read = before["rows"].as_u64().unwrap();
-    assert!((1183..1193).contains(&read), "the test tests nothing: {before}");
+    // As Flink would: rows by id everywhere, then in one year only; rows that come after them live. DuckDB 1.5 applies those
+    // of one partition to all of them, so the truth is a second table whose writer rewrote its files instead.
+    let twin = Lake::sqlite();
+    twin.make(&["--appends", "6"]);
+    for deletes in
+        [&["--equality", "0,1,2,3,250,700,1199,5000"][..], &["--equality", "10,11,12,13,14,15,16,17", "--year", "2023"]]
+    {
+        lake.script("delete_files.py", deletes);
+        twin.script("delete_files.py", &[deletes, &["--rewrite"]].concat());
+    }
+    let left = twin.rows(&[]);
+    let rows = left["rows"].as_u64().unwrap();
+    assert!((1185..1193).contains(&rows), "the test tests nothing: {left}");
     let report = lake.run(&["compact", "--table", "db.t", "--verify", "content", "--json"]).exits(0).report();
     assert_eq!(report["status"], "committed", "{report}");
     assert_eq!((&report["delete_files_before"], &report["delete_files_after"]), (&json!(2), &json!(0)), "{report}");
-    assert_eq!(report["rows_deleted"], 1200 - read);
-    // PyIceberg can read it now, and agrees with DuckDB.
-    let after = lake.rows(&[]);
-    assert_eq!((&before["rows"], &before["duckdb"]), (&after["rows"], &after["duckdb"]));
+    assert_eq!(report["rows_deleted"], 1200 - rows);
+    same_rows(&left, &lake.rows(&[]));
     let again = lake.run(&["compact", "--table", "db.t", "--json"]).exits(0).report();
     assert_eq!(again["status"], "nothing-to-do", "{again}");
 }

@@ -3,7 +3,8 @@ together from its parts.
 
     delete_files.py --positions --year Y   the first row of every file of one year, in one file for the partition (Spark, Flink)
     delete_files.py --equality id,id,...   rows by id, in one unpartitioned file that applies to the whole table (Flink);
-                                           with --year Y in one for that partition
+                                           with --year Y in one for that partition; --rewrite does the same by
+                                           rewriting data files, for comparison
 """
 import os
 import time
@@ -11,6 +12,7 @@ import uuid
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pyiceberg.expressions import And, GreaterThanOrEqual, In, LessThan
 from pyiceberg.manifest import (DataFile, DataFileContent, FileFormat, ManifestContent, ManifestEntry, ManifestEntryStatus,
                                 write_manifest, write_manifest_list)
 from pyiceberg.partitioning import PartitionSpec
@@ -90,10 +92,15 @@ def main():
     parser.add_argument("--positions", action="store_true")
     parser.add_argument("--equality")
     parser.add_argument("--year", type=int)
+    parser.add_argument("--rewrite", action="store_true")
     args = parser.parse_args()
     table = lake.catalog(args).load_table(args.table)
     if args.positions:
         commit(table, table.spec(), positions(table, args.year), args.year, None)
+    elif args.rewrite:
+        rows = In("id", [int(n) for n in args.equality.split(",")])
+        start, end = (f"{args.year or 1970}-01-01T00:00:00+00:00", f"{(args.year or 9998) + 1}-01-01T00:00:00+00:00")
+        table.delete(And(rows, GreaterThanOrEqual("ts", start), LessThan("ts", end)))
     else:
         rows = equalities(table, [int(n) for n in args.equality.split(",")])
         spec = table.spec() if args.year else unpartitioned(table)

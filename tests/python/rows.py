@@ -64,15 +64,8 @@ def main():
     parser = lake.arguments(__doc__)
     parser.add_argument("--snapshot-id", type=int)
     parser.add_argument("--no-duckdb", action="store_true")
-    parser.add_argument("--only-duckdb", action="store_true", help="PyIceberg 0.12 refuses equality deletes")
     args = parser.parse_args()
     table = lake.catalog(args).load_table(args.table)
-    if args.only_duckdb:
-        other, (problems, live) = duck(table.metadata_location), check(table)
-        json.dump({"rows": other.num_rows, "duckdb_rows": other.num_rows, "duckdb": lake.columns(other),
-                   "problems": problems, "files": live, "metadata": table.metadata_location}, sys.stdout)
-        print()
-        os._exit(0)
     arrow = table.scan(snapshot_id=args.snapshot_id).to_arrow()
     problems, live = check(table)
     out = {
