@@ -35,7 +35,7 @@ enum Op {
     Compact {
         min_input_files: u64,
         ratio: f64,
-        between: Vec<Op>,
+        between: Vec<Self>,
     },
 }
 

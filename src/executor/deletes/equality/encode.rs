@@ -177,7 +177,7 @@ mod tests {
     #[test]
     fn should_see_through_slices_and_null_parents() {
         let numbers: ArrayRef = Arc::new(Int32Array::from(vec![Some(1), Some(2), None, Some(2)]));
-        assert_eq!(keys(&[numbers.slice(1, 3)]), keys(&[numbers.clone()])[1..]);
+        assert_eq!(keys(&[numbers.slice(1, 3)]), keys(std::slice::from_ref(&numbers))[1..]);
         let bits: ArrayRef = Arc::new(BooleanArray::from(vec![Some(true), Some(false), None, Some(true)]));
         assert_eq!(keys(&[bits.slice(1, 3)]), keys(&[bits])[1..]);
         let fields: Fields = vec![Field::new("n", DataType::Int32, true)].into();
