@@ -43,6 +43,11 @@ fn should_see_mistakes_in_manifests() {
 }
 
 #[test]
+fn should_be_taken_by_a_real_api_server() {
+    passes("test_apiserver.py");
+}
+
+#[test]
 fn should_alert_when_it_must_and_not_before() {
     passes("test_rules.py");
 }
