@@ -5,6 +5,8 @@ use std::io::IsTerminal;
 use tracing_subscriber::EnvFilter;
 
 use super::args::{Global, LogFormat};
+use super::output;
+use crate::error::Error;
 
 /// Starts logging: quiet where a person looks at progress bars, informative elsewhere.
 pub(super) fn start(global: &Global) {
@@ -21,5 +23,16 @@ pub(super) fn start(global: &Global) {
     match global.log_format {
         LogFormat::Json => builder.json().flatten_event(true).init(),
         LogFormat::Text => builder.with_ansi(terminal).init(),
+    }
+}
+
+/// Says what ended the program. Where machines read the log, it is a line of the log like all others; it is
+/// said even when the log is off.
+pub(super) fn fatal(format: LogFormat, error: &Error) {
+    match format {
+        LogFormat::Json if tracing::enabled!(tracing::Level::ERROR) => {
+            tracing::error!(hint = error.hint_text(), "{error}")
+        }
+        LogFormat::Json | LogFormat::Text => output::error(error),
     }
 }

@@ -41,6 +41,7 @@ use session::Session;
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
     logs::start(&cli.global);
+    let log_format = cli.global.log_format;
     let done = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -49,7 +50,7 @@ pub fn run() -> ExitCode {
     match done {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
-            output::error(&error);
+            logs::fatal(log_format, &error);
             ExitCode::from(error.kind().exit_code())
         }
     }

@@ -3,7 +3,6 @@ with the servers that the manifests name. What they did is looked at from outsid
 
 import datetime
 import json
-import os
 import pathlib
 import re
 import shutil
@@ -12,18 +11,10 @@ import tomllib
 
 import pytest
 from support import built, stack, tools
+from support import lake as lakes
 from support.built import containers, template
-from support.cluster import binaries
+from support.lake import BUCKETS, CLASSES, HOSTS, SECRETS, STORE, THIS_YEAR, placed, rows, store
 from support.sandbox import Network, Pod
-
-VENV = tools.CACHE / "venv/bin"
-SECRETS = {"PGPASSWORD": "icewright's", "AWS_ACCESS_KEY_ID": "lake", "AWS_SECRET_ACCESS_KEY": "secret"}
-# Amazon's place is taken by a server on the loopback; all else is the manifest's.
-STORE = {"ICEWRIGHT_PROP": "s3.endpoint=http://127.0.0.1:9000"}
-HOSTS = "postgres-primary.shared-services.svc victoria-metrics.victoria-metrics.svc"
-BUCKETS = {"hot": "254carbon-lake", "warm": "254carbon-lake-warm", "cold": "254carbon-lake-cold"}
-THIS_YEAR = datetime.date.today().year
-CLASSES = {"hot": "STANDARD", "warm": "STANDARD_IA", "cold": "GLACIER_IR"}
 
 
 @pytest.fixture(scope="module")
@@ -36,116 +27,11 @@ def root():
 
 @pytest.fixture(scope="module")
 def lake():
-    """PostgreSQL, an S3 server and VictoriaMetrics under the manifests' names, and a table of four years."""
-    if not (VENV / "moto_server").exists():
-        tools.missing("moto's S3 server")
-    with tools.workplace("lake") as folder, Network() as network:
-        network.folder = folder
-        postgres(network, folder)
-        network.serve(9000, VENV / "moto_server", "-H", "127.0.0.1", "-p", "9000", log=folder / "s3.log")
-        arguments = [
-            f"-storageDataPath={folder}/victoria" if a.startswith("-storageDataPath") else a
-            for a in stack.flags("prod", "StatefulSet", "victoria-metrics")
-        ]
-        network.serve(8428, tools.program("victoria-metrics"), *arguments, log=folder / "victoria.log")
-        store(network, f"[s3.create_bucket(Bucket=bucket) for bucket in {list(BUCKETS.values())}]")
-        environment = SECRETS | STORE | {"PATH": os.environ["PATH"]}
-        where = [
-            "--catalog",
-            "postgresql://icewright@127.0.0.1:5432/iceberg",
-            "--catalog-name",
-            "lake",
-            "--warehouse",
-            f"s3://{BUCKETS['hot']}/warehouse",
-        ]
-        network.run(
-            tools.icewright(), "fixture", *where, "--table", "market.prices", "--files", "48", "--rows", "2000", "--years", f"{THIS_YEAR - 3}-{THIS_YEAR}",
-            "--commits", "24", "--age", "40d", env=environment,
-        )  # fmt: skip
+    """Its table has four years and a history of 40 days."""
+    with lakes.running() as network:
+        lakes.make(network, "market.prices", "--files", "48", "--rows", "2000", "--commits", "24", "--age", "40d")
         network.before = rows(network)
         yield network
-
-
-def postgres(network, folder):
-    """One server, with the role and the database that the first start of deploy's own makes."""
-    data, sockets = folder / "pg", folder / "sockets"
-    for place in (data, sockets):
-        place.mkdir()
-        shutil.chown(place, "postgres")
-    # Becomes the server instead of waiting for it, so that a signal to it is a signal to the server.
-    as_postgres = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups", "--"]
-    tools.run(
-        *as_postgres,
-        binaries() / "initdb",
-        "-D",
-        data,
-        "-U",
-        "postgres",
-        "--auth-local=trust",
-        "--auth-host=scram-sha-256",
-        "--no-sync",
-        cwd="/",
-    )
-    options = ["-c", "listen_addresses=127.0.0.1", "-c", f"unix_socket_directories={sockets}", "-c", "fsync=off"]
-    network.serve(
-        5432, *as_postgres, binaries() / "postgres", "-D", data, *options, log=folder / "postgres.log", cwd="/"
-    )
-    psql = [*as_postgres, binaries() / "psql", "-h", sockets, "-U", "postgres", "-v", "ON_ERROR_STOP=1"]
-    stack.until(lambda: tools.run(*psql, "-c", "select 1", check=False, cwd="/").returncode == 0)
-    tools.run(
-        *psql,
-        "-c",
-        "create role icewright login password 'icewright''s'",
-        "-c",
-        "create database iceberg owner icewright",
-        cwd="/",
-    )
-
-
-def store(network, expression):
-    """Asks the S3 server, from within its network."""
-    script = f"""
-import boto3, json
-s3 = boto3.client("s3", endpoint_url="http://127.0.0.1:9000", region_name="us-east-1", aws_access_key_id="lake", aws_secret_access_key="secret")
-print(json.dumps({expression}, default=str))
-"""
-    return json.loads(network.run(VENV / "python", "-c", script).stdout)
-
-
-PYICEBERG = {
-    "type": "sql", "uri": "postgresql+psycopg2://icewright:icewright%27s@127.0.0.1:5432/iceberg",
-    "s3.endpoint": "http://127.0.0.1:9000", "s3.region": "us-east-1", "s3.access-key-id": "lake", "s3.secret-access-key": "secret",
-}  # fmt: skip
-
-
-def rows(network):
-    """What PyIceberg reads: rows, a digest of every column, files, snapshots."""
-    arguments = [part for key, value in PYICEBERG.items() for part in ("--prop", f"{key}={value}")]
-    script = tools.ROOT / "tests/python/rows.py"
-    found = json.loads(
-        network.run(
-            VENV / "python", script, "--no-duckdb", "--name", "lake", "--table", "market.prices", *arguments
-        ).stdout
-    )
-    assert found["problems"] == [], found
-    return found
-
-
-def placed(network):
-    """Each live file: its year, its bucket, and the class that the store says it has."""
-    script = f"""
-import boto3, json
-from pyiceberg.catalog import load_catalog
-s3 = boto3.client("s3", endpoint_url="http://127.0.0.1:9000", region_name="us-east-1", aws_access_key_id="lake", aws_secret_access_key="secret")
-table = load_catalog("lake", **{PYICEBERG!r}).load_table("market.prices")
-found = []
-for task in table.scan().plan_files():
-    bucket, _, key = task.file.file_path.removeprefix("s3://").partition("/")
-    head = s3.head_object(Bucket=bucket, Key=key)
-    found.append([1970 + task.file.partition[0], bucket, head.get("StorageClass", "STANDARD")])
-print(json.dumps(found))
-"""
-    return json.loads(network.run(VENV / "python", "-c", script).stdout)
 
 
 def tier_of(year):
@@ -163,11 +49,11 @@ def job(lake, root, name, **extra):
     for line in done.stderr.splitlines():
         json.loads(line)
     series = f'icewright_last_run_tables{{operation="{json.loads(done.stdout)["command"]}"}}'
-    assert stack.until(lambda: stored(lake, series), 20), done.stderr
+    assert stack.until(lambda: pushed(lake, series), 20), done.stderr
     return report
 
 
-def stored(lake, series):
+def pushed(lake, series):
     """What VictoriaMetrics has of it."""
     lake.run("curl", "-sf", "http://127.0.0.1:8428/internal/force_flush")
     export = ["-G", "http://127.0.0.1:8428/api/v1/export", "--data-urlencode", f"match[]={series}"]
@@ -256,22 +142,38 @@ def test_should_archive_as_the_cron_job_does(lake, root):
 
 
 def test_should_expire_as_the_cron_job_does(lake, root):
+    before, (snapshots, _) = lakes.stored(lake), lakes.snapshots(lake)
     report = job(lake, root, "snapshot-expiry")
-    assert report["status"] == "committed" and report["snapshots_before"] > 20, report
-    assert 10 <= report["snapshots_after"] <= 20 and report["files_removed"] > 0, report
+    assert report["status"] == "committed" and report["snapshots_before"] == snapshots > 20, report
+    kept, versions = lakes.snapshots(lake)
+    assert report["snapshots_after"] == kept and 10 <= kept <= 20 and versions <= 20, (report, kept, versions)
+    gone = before - lakes.stored(lake)
+    assert len(gone) == report["files_removed"] > 0, (report, gone)
+    # Metadata versions and manifest lists; the data of the snapshots that are kept is all there is.
+    assert {key.rpartition(".")[2] for key in gone} == {"json", "avro"}, gone
+    # Every file that is still referred to is there (the reader asks for each), and the rows are the same.
     same(lake)
 
 
 def test_should_remove_orphans_as_the_cron_job_does(lake, root):
-    # Young files may be a writer's that has not committed yet.
-    store(
-        lake,
-        f"s3.put_object(Bucket='{BUCKETS['hot']}', Key='warehouse/market/prices/data/young.parquet', Body=b'x')['ETag']",
-    )
+    """Old files that nothing refers to go, in the table's place of every tier. Young ones stay: they may be a writer's that
+    has not committed yet."""
+    place = "warehouse/market/prices/data"
+    old = {f"{BUCKETS[tier]}/{place}/crashed-{tier}.parquet" for tier in ("hot", "cold")}
+    young = {f"{BUCKETS['hot']}/{place}/young.parquet", f"{BUCKETS['hot']}/{place}/nearly-three-days.parquet"}
+    # A neighbour's file is none of this table's business.
+    others = {f"{BUCKETS['hot']}/warehouse/elsewhere/old.parquet"}
+    before = lakes.stored(lake)
+    for days, names in ((4, old | others), (2.9, young)):
+        for bucket, _, key in (name.partition("/") for name in names):
+            put = f"Bucket='{bucket}', Key='{key}', Body=b'x', Metadata={{'written-days-ago': '{days}'}}"
+            store(lake, f"s3.put_object({put})['ETag']")
+    assert lakes.stored(lake) == before | old | young | others
     report = job(lake, root, "orphan-removal")
-    assert report["status"] == "nothing-to-do", report
-    store(lake, f"s3.head_object(Bucket='{BUCKETS['hot']}', Key='warehouse/market/prices/data/young.parquet')['ETag']")
+    assert report["status"] == "committed" and report["files_removed"] == len(old), report
+    assert lakes.stored(lake) == before | young | others
     same(lake)
+    assert job(lake, root, "orphan-removal")["status"] == "nothing-to-do"
 
 
 def test_should_fail_at_once_when_the_configuration_is_wrong(lake, root):
@@ -282,6 +184,9 @@ def test_should_fail_at_once_when_the_configuration_is_wrong(lake, root):
     )
     wrong = pod.run(root, SECRETS | {"PGPASSWORD": "wrong"}, STORE, hosts=HOSTS)
     assert wrong.returncode in at_once, wrong.stderr
+    # Whoever collects the pod's log reads why.
+    said = [json.loads(line) for line in wrong.stderr.splitlines()]
+    assert "password" in said[-1]["message"] and said[-1]["level"] == "ERROR", said
     # Names that lead nowhere, a store that is away: tried again.
     away = pod.run(root, SECRETS, {"ICEWRIGHT_PROP": "s3.endpoint=http://127.0.0.1:1"}, hosts=HOSTS)
     assert away.returncode in again, (away.returncode, away.stderr)

@@ -66,3 +66,8 @@ fn should_lose_no_commit_in_a_failover_of_postgres() {
 fn should_run_the_cron_jobs_in_the_image() {
     passes("test_jobs.py");
 }
+
+#[test]
+fn should_serve_in_the_image() {
+    passes("test_serve.py");
+}

@@ -13,7 +13,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::{JoinSet, LocalSet};
 
-use super::args::{Global, ServeArgs};
+use super::args::{Global, LogFormat, ServeArgs};
 use super::output;
 use super::session::Session;
 use crate::config::Serve;
@@ -58,7 +58,11 @@ pub(super) async fn run(global: &Global, args: &ServeArgs) -> Result<u8> {
         started_ms: ambient.now_ms(),
     };
     let pages = tokio::spawn(http::answer(listener, shown, close));
-    output::talk(&format!("icewright serves {} schedules; status on http://{address}/", plans.len()));
+    let count = plans.len();
+    match global.log_format {
+        LogFormat::Json => tracing::info!(schedules = count, %address, "serves"),
+        LogFormat::Text => output::talk(&format!("icewright serves {count} schedules; status on http://{address}/")),
+    }
     LocalSet::new().run_until(server.follow(global, args, session, settings, plans, duration)).await?;
     closed.send_replace(true);
     match tokio::time::timeout(ABANDON, pages).await {

@@ -86,6 +86,11 @@ class Memory:
         lines = dict(line.split() for line in (self.folder / name).read_text().splitlines())
         return int(lines.get("oom_kill", 0))
 
+    def processes(self, name):
+        """Ids of the processes of this name within the limit."""
+        every = (self.folder / "cgroup.procs").read_text().split()
+        return [int(pid) for pid in every if pathlib.Path(f"/proc/{pid}/comm").read_text().strip() == name]
+
     def remove(self):
         for _ in range(50):
             with contextlib.suppress(OSError):
@@ -106,13 +111,41 @@ class Pod:
 
     def run(self, root, secrets, extra, claims=None, hosts=""):
         """Runs it to its end in `root`; what it said, and that the memory limit killed nothing."""
-        limit = int(amount(self.container["resources"]["limits"]["memory"]))
-        memory = Memory(limit)
-        try:
+        with self.limited() as memory:
             command = self.network.inside(*self.sandbox(root, secrets, extra, claims or {}, hosts))
             done = subprocess.run(command, capture_output=True, text=True, timeout=300, preexec_fn=memory.join)
-            assert memory.killed() == 0, f"needed more than {limit} bytes: {done.stderr}"
+            assert memory.killed() == 0, f"needed more than the limit: {done.stderr}"
             return done
+
+    @contextlib.contextmanager
+    def running(self, root, secrets, extra, hosts=""):
+        """Starts it as the first process of its own, as in a container. Stopped as Kubernetes stops it, it has to come to its
+        end by itself, with 0, within the pod's grace."""
+        sandbox = self.sandbox(root, secrets, extra, {}, hosts)
+        sandbox.insert(1, "--as-pid-1")
+        with self.limited() as memory, open(self.folder / "pod.log", "w") as log:
+            process = subprocess.Popen(self.network.inside(*sandbox), stdout=log, stderr=log, preexec_fn=memory.join)
+            try:
+                yield self
+                for pid in memory.processes("icewright"):
+                    os.kill(pid, signal.SIGTERM)
+                code = process.wait(self.spec["terminationGracePeriodSeconds"])
+                assert code == 0, f"it ended with {code}: {self.log()}"
+                assert memory.killed() == 0, f"needed more than the limit: {self.log()}"
+            finally:
+                process.kill()
+                process.wait()
+
+    def log(self):
+        """What a pod that runs has said so far."""
+        return (self.folder / "pod.log").read_text()
+
+    @contextlib.contextmanager
+    def limited(self):
+        """The container's memory limit."""
+        memory = Memory(int(amount(self.container["resources"]["limits"]["memory"])))
+        try:
+            yield memory
         finally:
             memory.remove()
 
