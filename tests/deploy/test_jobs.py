@@ -117,10 +117,12 @@ def test_should_describe_an_image_that_can_be_built(tmp_path):
 
 
 def test_should_compact_as_the_cron_job_does(lake, root):
+    assert "ZSTD" not in lakes.codecs(lake)
     report = job(lake, root, "iceberg-compaction")
     assert report["status"] == "committed" and report["files_after"] < report["files_before"] == 48, report
     after = same(lake)
     assert after["files"] == report["files_after"]
+    assert lakes.codecs(lake) == ["ZSTD"]
 
 
 def test_should_archive_as_the_cron_job_does(lake, root):
@@ -133,6 +135,7 @@ def test_should_archive_as_the_cron_job_does(lake, root):
     # Moves that never pay are not made, and the lake is too small for a few weeks in the warm tier to pay.
     job(lake, root, "data-archival", ICEWRIGHT_IGNORE_COST="true")
     same(lake)
+    assert lakes.codecs(lake) == ["ZSTD"]
     files = placed(lake)
     assert {year for year, _, _ in files} == set(range(THIS_YEAR - 3, THIS_YEAR + 1))
     for year, bucket, storage_class in files:
@@ -193,7 +196,7 @@ def test_should_fail_at_once_when_the_configuration_is_wrong(lake, root):
 
 
 def test_should_run_on_a_laptop(root):
-    """The dev overlay: its job makes the lake on the volume, its CronJob compacts it within half a GiB."""
+    """The dev overlay: its job makes the lake on the volume, its CronJobs do their work on it within half a GiB."""
     with tools.workplace("dev") as folder, Network() as network:
         volume = folder / "lake"
         volume.mkdir()
@@ -204,3 +207,12 @@ def test_should_run_on_a_laptop(root):
             assert done.returncode == 0, done.stderr
         (report,) = json.loads(done.stdout)["tables"]
         assert report["status"] == "committed" and report["peak_memory_bytes"] < 512 << 20, report
+        for name in ("data-archival", "snapshot-expiry", "orphan-removal"):
+            done = Pod("dev", "CronJob", name, folder, network).run(root, {}, {}, claims={"lake": volume})
+            assert done.returncode == 0, done.stderr
+        # Its observer shows the table; stopped, it ends in order.
+        pod = Pod("dev", "Deployment", "icewright-observer", folder, network)
+        with pod.running(root, {}, {}, claims={"lake": volume}):
+            metrics = ["curl", "-sf", "http://127.0.0.1:9464/metrics"]
+            shows = lambda: 'icewright_table_files{table="market.prices"}' in network.run(*metrics, check=False).stdout  # noqa: E731
+            assert stack.until(shows), pod.log()

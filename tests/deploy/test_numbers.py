@@ -51,6 +51,9 @@ def test_should_hold_the_lifecycle_policies(overlay):
     assert settings["defaults"]["target-file-size"] == "512MiB"
     assert (settings["defaults"]["retain-min"], settings["defaults"]["retain-max"]) == (10, 20)
     tiers = [(t["name"], t.get("older-than"), t.get("storage-class")) for t in settings["tier"]]
+    # ZSTD, and more of it where data is read seldom.
+    levels = [t.get("zstd-level", settings["defaults"]["zstd-level"]) for t in settings["tier"]]
+    assert levels == [3, 9, 9]
     assert tiers == [("hot", None, None), ("warm", "90d", "STANDARD_IA"), ("cold", "365d", "GLACIER_IR")]
 
 
@@ -90,6 +93,8 @@ def test_should_have_read_replicas(overlay):
         find(docs, "Service", "postgres-read-replicas-headless"),
     )
     assert single["spec"]["clusterIP"] == "None" and "clusterIP" not in reads["spec"]
+    for doc in (reads, single, find(docs, "Service", "postgres-primary"), find(docs, "StatefulSet", "postgres-primary")):
+        assert doc["metadata"]["namespace"] == "shared-services"
     assert reads["spec"]["selector"] == single["spec"]["selector"]
     conf = config(overlay, "postgres-config", "postgresql.conf")
     everybody = '("postgres-primary-0", "postgres-read-replicas-0", "postgres-read-replicas-1")'
@@ -115,6 +120,8 @@ def test_should_keep_metrics_for_a_year(overlay):
     assert flags <= set(args(container))
     assert container["ports"] == [{"name": "http", "containerPort": 8428}]
     assert server["spec"]["volumeClaimTemplates"][0]["spec"]["resources"]["requests"]["storage"] == "200Gi"
+    service = find(docs, "Service", "victoria-metrics")
+    assert [p["port"] for p in service["spec"]["ports"]] == [8428]
     ingress = find(docs, "Ingress", "victoria-metrics")
     assert [r["host"] for r in ingress["spec"]["rules"]] == ["metrics.254carbon.com"]
     assert ingress["metadata"]["annotations"]["nginx.ingress.kubernetes.io/auth-type"] == "basic"
@@ -130,7 +137,11 @@ def test_should_watch_the_objectives(overlay):
     for name in ("slo-dashboard", "slo-alert-rules"):
         found = find(docs, "ConfigMap", name)
         assert found["metadata"]["name"] == name and found["metadata"]["namespace"] == "monitoring"
-    assert find(docs, "Service", "alertmanager")["spec"]["ports"][0]["port"] == 9093
+    alertmanager = find(docs, "Service", "alertmanager")
+    assert alertmanager["spec"]["ports"][0]["port"] == 9093 and alertmanager["metadata"]["namespace"] == "monitoring"
+    prometheus = yaml.safe_load(config(overlay, "prometheus", "prometheus.yml"))
+    (managers,) = prometheus["alerting"]["alertmanagers"]
+    assert managers["static_configs"] == [{"targets": ["alertmanager:9093"]}], "a name of its own namespace"
     rules = yaml.safe_load(config(overlay, "slo-alert-rules", "objectives.yaml"))["groups"][0]["rules"]
     objectives = {r["labels"]["slo"]: r["expr"] for r in rules if r["record"] == "slo:objective"}
     assert objectives == {

@@ -99,7 +99,7 @@ def test_should_be_ready_and_show_every_table(overlay, fleet, root):
 
 
 def test_should_run_what_the_jobs_run(fleet, root, monkeypatch):
-    """The scheduler's times are brought forward to every minute, of which its clock has six in one; all else is the overlay's."""
+    """The scheduler's times are brought forward to every minute, and its clock has six in one; all else is the overlay's."""
     before = {table: lakes.rows(fleet, table) for table in FLEET[:2]}
     config = built.find(built.documents("serve"), "ConfigMap", "icewright-observer")["data"]
     every_minute = re.sub(r'(?m)^cron = "(?!0 0 1 1)[^"]+"', 'cron = "* * * * *"', config["icewright.toml"])

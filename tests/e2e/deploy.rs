@@ -48,6 +48,11 @@ fn should_be_taken_by_a_real_api_server() {
 }
 
 #[test]
+fn should_come_up_as_its_readme_says() {
+    passes("test_readme.py");
+}
+
+#[test]
 fn should_alert_when_it_must_and_not_before() {
     passes("test_rules.py");
 }

@@ -26,7 +26,7 @@ class Server:
     """Speaks to one API server as its administrator."""
 
     def __init__(self, port, token):
-        self.token = token
+        self.token, self.address = token, f"https://127.0.0.1:{port}"
         # It made its own certificate, in the folder of this test; nothing but the loopback is between.
         tls = ssl.create_default_context()
         tls.check_hostname, tls.verify_mode = False, ssl.CERT_NONE
@@ -95,6 +95,17 @@ class Server:
         answer, _ = self.ask("POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews", asked)
         return answer["status"].get("allowed", False)
 
+    def kubeconfig(self, path):
+        """Writes what kubectl needs to speak to it."""
+        cluster = {"server": self.address, "insecure-skip-tls-verify": True}
+        config = {
+            "apiVersion": "v1", "kind": "Config", "current-context": "test",
+            "clusters": [{"name": "test", "cluster": cluster}],
+            "users": [{"name": "test", "user": {"token": self.token}}],
+            "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}],
+        }  # fmt: skip
+        path.write_text(json.dumps(config))
+
     def count_from_zero(self, quota):
         """Does what the quota controller does when a quota is new: nothing is used yet."""
         status = {"hard": quota["spec"]["hard"], "used": dict.fromkeys(quota["spec"]["hard"], "0")}
@@ -132,7 +143,9 @@ def running(folder):
     tools.run("openssl", "genrsa", "-out", key, "2048")
     command = [
         program, f"--data={folder}/etcd", f"--etcd-port={etcd}", f"--secure-port={port}", "--bind-address=127.0.0.1",
-        "--allow-privileged=true", f"--cert-dir={folder}/certificates", f"--token-auth-file={folder}/tokens.csv", "--authorization-mode=RBAC",
+        f"--cert-dir={folder}/certificates", f"--token-auth-file={folder}/tokens.csv", "--authorization-mode=RBAC",
+        # As clusters have it: what is privileged is refused by pod security, not by this.
+        "--allow-privileged=true",
         "--service-account-issuer=https://kubernetes.default.svc", f"--service-account-key-file={key}",
         f"--service-account-signing-key-file={key}", "--service-cluster-ip-range=10.96.0.0/16",
     ]  # fmt: skip

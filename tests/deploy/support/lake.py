@@ -150,3 +150,21 @@ metadata = load_catalog("lake", **{PYICEBERG!r}).load_table("{table}").metadata
 print(json.dumps([len(metadata.snapshots), len(metadata.metadata_log)]))
 """
     return json.loads(network.run(VENV / "python", "-c", script).stdout)
+
+
+def codecs(network, table="market.prices"):
+    """How columns of the live files are compressed, as their footers say."""
+    script = f"""
+import json
+import pyarrow.parquet as parquet
+from pyiceberg.catalog import load_catalog
+table = load_catalog("lake", **{PYICEBERG!r}).load_table("{table}")
+found = set()
+for task in table.scan().plan_files():
+    with table.io.new_input(task.file.file_path).open() as file:
+        footer = parquet.ParquetFile(file).metadata
+        groups = [footer.row_group(group) for group in range(footer.num_row_groups)]
+        found |= {{g.column(c).compression for g in groups for c in range(g.num_columns)}}
+print(json.dumps(sorted(found)))
+"""
+    return json.loads(network.run(VENV / "python", "-c", script).stdout)

@@ -118,10 +118,10 @@ class Pod:
             return done
 
     @contextlib.contextmanager
-    def running(self, root, secrets, extra, hosts=""):
+    def running(self, root, secrets, extra, claims=None, hosts=""):
         """Starts it as the first process of its own, as in a container. Stopped as Kubernetes stops it, it has to come to its
         end by itself, with 0, within the pod's grace."""
-        sandbox = self.sandbox(root, secrets, extra, {}, hosts)
+        sandbox = self.sandbox(root, secrets, extra, claims or {}, hosts)
         sandbox.insert(1, "--as-pid-1")
         with self.limited() as memory, open(self.folder / "pod.log", "w") as log:
             process = subprocess.Popen(self.network.inside(*sandbox), stdout=log, stderr=log, preexec_fn=memory.join)
