@@ -109,6 +109,45 @@ def test_should_come_up_as_the_readme_says(shell):
     job(shell.server, "data-platform", "compact-now", find(docs, "CronJob", "iceberg-compaction"))
 
 
+# Exec needs a node. These stand in for three: the primary is dead, the second replica has received most.
+EXEC = """#!/bin/bash
+for word; do [ "$word" = exec ] && break; done
+[ "$word" = exec ] || exec {kubectl} "$@"
+node=$4; shift 7
+case "$*" in
+  *role) [ "$node" != postgres-primary-0 ] && echo standby ;;
+  *position) [ "$node" = postgres-read-replicas-1 ] && echo 200 || echo 100 ;;
+  *ready) exit 1 ;;
+  *) ;;
+esac
+"""
+
+
+def test_should_stay_failed_over_when_applied_again(shell):
+    """The failover script's changes, made by kubectl, against the manifests that are applied the next time."""
+    apply = "kubectl apply --server-side -k deploy/overlays/prod"
+    assert apply in section("In production")
+    shell(apply)
+    kubectl = shell.folder / "bin/kubectl"
+    program = kubectl.resolve()
+    kubectl.unlink()
+    kubectl.write_text(EXEC.format(kubectl=program))
+    kubectl.chmod(0o755)
+    for line in section("Failover of the primary") + ["bash failover.sh --yes"]:
+        shell(line)
+    writes = "kubectl -n shared-services get service postgres-primary -o jsonpath={.spec.selector}"
+    assert "postgres-read-replicas-1" in shell(writes)
+    # Whoever forgets the last line is told, and nothing is turned back.
+    with pytest.raises(AssertionError, match="conflict"):
+        shell(apply)
+    assert "postgres-read-replicas-1" in shell(writes)
+    topology = shell.folder / "deploy/base/postgres/topology.env"
+    text = topology.read_text()
+    topology.write_text(re.sub("(?m)^primary=.*", "primary=postgres-read-replicas-1", text))
+    shell(apply)
+    assert "postgres-read-replicas-1" in shell(writes)
+
+
 def wanted_secrets(docs):
     """Namespace, name and key (None: all of it) of every secret that is referred to."""
     for doc in docs:
