@@ -98,19 +98,6 @@ def test_should_be_taken_by_a_real_api_server(server, overlay):
         clear(server, docs)
 
 
-@pytest.mark.parametrize("overlay", ["ten-times", "serve"])
-def test_should_change_from_prod_by_one_application(server, prod, overlay):
-    """Nothing that can't be changed differs between them."""
-    for doc in prod:
-        if doc["kind"] != "PersistentVolumeClaim":
-            server.apply(doc)
-    try:
-        for doc in built.documents(overlay):
-            server.apply(doc, dry=True)
-    finally:
-        clear(server, built.documents(overlay))
-
-
 def compaction(docs):
     (pod,) = pods(find(docs, "CronJob", "iceberg-compaction"))
     return copy.deepcopy(pod)

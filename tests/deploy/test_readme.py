@@ -148,6 +148,23 @@ def test_should_stay_failed_over_when_applied_again(shell):
     assert "postgres-read-replicas-1" in shell(writes)
 
 
+def test_should_change_overlays_as_the_readme_says(shell):
+    apply = "kubectl apply --server-side -k deploy/overlays/"
+    crons = "kubectl -n data-platform get cronjob -o name"
+    shell(f"{apply}prod")
+    shell(f"{apply}ten-times")
+    assert len(shell(crons).split()) == 4
+    limits = "kubectl -n data-platform get cronjob iceberg-compaction -o jsonpath={..limits.cpu}"
+    assert shell(limits) == "8"
+    shell("\n".join(section("Another overlay later")))
+    assert shell(crons) == ""
+    assert f"{apply}prod" in README
+    shell(f"{apply}prod")
+    assert len(shell(crons).split()) == 4 and shell(limits) == "4"
+    with pytest.raises(AssertionError, match="(?s)StatefulSet.*[Ff]orbidden"):
+        shell(f"{apply}bare-metal")
+
+
 def wanted_secrets(docs):
     """Namespace, name and key (None: all of it) of every secret that is referred to."""
     for doc in docs:
