@@ -1,9 +1,9 @@
 //! `icewright remove-orphans`.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use iceberg::spec::TableMetadata;
-use tokio::sync::OnceCell;
 
 use super::args::{OrphanOptions, RemoveOrphansArgs};
 use super::ending::finish;
@@ -58,7 +58,7 @@ pub(super) fn run_of<'a>(session: &'a Session, options: &'a OrphanOptions, most_
         listing: options.listing.clone(),
         spill: Spill::new(spill_dir, parse_bytes(&options.spill_limit)?),
         most_named,
-        neighbours: OnceCell::new(),
+        neighbours: Arc::default(),
     })
 }
 

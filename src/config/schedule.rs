@@ -48,6 +48,28 @@ fn every_table() -> Vec<String> {
 }
 
 impl Schedule {
+    /// What a scheduler follows that was told nothing: everything on Sundays at 3, history every night, and on the first of
+    /// a month what has aged, where there are tiers. UTC.
+    pub fn defaults(tiers: bool) -> Vec<Self> {
+        let schedule = |run: &str, cron: &str| Self {
+            name: None,
+            run: run.to_owned(),
+            cron: cron.to_owned(),
+            time_zone: None,
+            tables: every_table(),
+            budget: Budget::default(),
+            windows: Vec::new(),
+            blackouts: Vec::new(),
+            catch_up: Some(Age(std::time::Duration::from_secs(12 * 3600))),
+            jitter: None,
+        };
+        let mut all = vec![schedule(MAINTAIN, "0 3 * * 0"), schedule(Operation::Expire.name(), "30 1 * * *")];
+        if tiers {
+            all.push(schedule(Operation::Archive.name(), "0 2 1 * *"));
+        }
+        all
+    }
+
     /// Its name.
     pub fn label(&self) -> &str {
         self.name.as_deref().unwrap_or(&self.run)

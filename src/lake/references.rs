@@ -3,14 +3,15 @@
 //! Reachability reads every manifest list of a table and many manifests. Bounds and counts are of no interest there, so
 //! entries are not built as values: unknown fields are skipped while decoding.
 
+use std::io::ErrorKind;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::Store;
 use super::avro::{Stopped, each_record};
+use super::store::store_error;
 use crate::error::{Context, Error, Result};
 use crate::model::FileKind;
 
@@ -70,34 +71,23 @@ const DELETED: i32 = 2;
 /// `Corrupt` when the list is missing or can't be read, `Unsupported` for encrypted manifests, `Unavailable` when the
 /// store does not answer.
 pub async fn manifests_of(store: &Arc<Store>, list: &str) -> Result<(Vec<ManifestRef>, u64)> {
-    let bytes = read(store, list, "manifest list").await?;
-    let size = bytes.len() as u64;
-    let path = list.to_owned();
-    let found = decode(move || {
-        entries(&path, &bytes, |entry: ListEntry| {
+    with_bytes(store, list, "manifest list", |path, bytes| {
+        let mut found = Vec::new();
+        each_entry(path, bytes, |entry: ListEntry| {
             if entry.key_metadata.is_some() {
                 return Err(Error::unsupported(format!("manifest {} is encrypted", entry.manifest_path))
                     .hint("encrypted tables are not supported"));
             }
-            Ok(ManifestRef {
+            found.push(ManifestRef {
                 path: entry.manifest_path,
                 size: u64::try_from(entry.manifest_length).unwrap_or(0),
                 spec_id: entry.partition_spec_id,
-            })
-        })
+            });
+            Ok(())
+        })?;
+        Ok((found, bytes.len() as u64))
     })
-    .await?;
-    Ok((found, size))
-}
-
-/// The files that a manifest names.
-///
-/// # Errors
-/// As [`manifests_of`].
-pub async fn files_of(store: &Arc<Store>, manifest: &str) -> Result<Vec<FileRef>> {
-    let bytes = read(store, manifest, "manifest").await?;
-    let path = manifest.to_owned();
-    decode(move || entries(&path, &bytes, |entry: ManifestEntry| Ok(file_ref(entry)))).await
+    .await
 }
 
 /// Hands the files that a manifest names to `take`, some at a time: a manifest may name more than fit into memory. Runs
@@ -111,16 +101,14 @@ pub async fn file_batches_of(
     size: usize,
     mut take: impl FnMut(Vec<FileRef>) -> Result<()> + Send + 'static,
 ) -> Result<()> {
-    let path = manifest.path.clone();
-    let bytes = read(store, &path, "manifest").await?;
-    // An Avro file that was cut off between two blocks looks whole: files that it named would seem to be orphans.
-    if (bytes.len() as u64) < manifest.size {
-        let sizes = format!("it has {} bytes of {}", bytes.len(), manifest.size);
-        return Err(damaged(&path, sizes.into()));
-    }
-    decode(move || {
+    let expected = manifest.size;
+    with_bytes(store, &manifest.path, "manifest", move |path, bytes| {
+        // An Avro file that was cut off between two blocks looks whole: files that it named would seem to be orphans.
+        if (bytes.len() as u64) < expected {
+            return Err(damaged(path, format!("it has {} bytes of {expected}", bytes.len()).into()));
+        }
         let mut batch = Vec::with_capacity(size);
-        each_entry(&path, &bytes, |entry: ManifestEntry| {
+        each_entry(path, bytes, |entry: ManifestEntry| {
             batch.push(file_ref(entry));
             if batch.len() == size {
                 take(std::mem::replace(&mut batch, Vec::with_capacity(size)))?;
@@ -132,8 +120,45 @@ pub async fn file_batches_of(
     .await
 }
 
-async fn read(store: &Arc<Store>, path: &str, what: &str) -> Result<Bytes> {
-    store.read(path).await.while_doing(|| format!("reading a {what}"))
+/// How many manifests or lists are read side by side: as many as `most` where each answer takes its time, no more than
+/// keep the processors busy on this machine's own files (each thread beyond them only holds memory).
+pub fn side_by_side(store: &Store, location: &str, most: usize) -> usize {
+    match store.local_path(location) {
+        Some(_) => std::thread::available_parallelism().map_or(2, |cores| cores.get() * 2).min(most),
+        None => most,
+    }
+}
+
+/// Reads a file and decodes it on a thread that may take its time: requests that are under way are not held up.
+async fn with_bytes<T: Send + 'static>(
+    store: &Arc<Store>,
+    location: &str,
+    what: &'static str,
+    decode: impl FnOnce(&str, &[u8]) -> Result<T> + Send + 'static,
+) -> Result<T> {
+    let doing = move || format!("reading a {what}");
+    let path = location.to_owned();
+    let work: Box<dyn FnOnce() -> Result<T> + Send> = match store.local_path(location) {
+        Some(local) => Box::new(move || {
+            let failed = |error: std::io::Error| {
+                let error = match error.kind() {
+                    ErrorKind::NotFound => object_store::Error::NotFound { path: path.clone(), source: error.into() },
+                    _ => object_store::Error::Generic { store: "local", source: error.into() },
+                };
+                store_error("reading", &path, error)
+            };
+            let bytes = std::fs::read(&local).map_err(failed).while_doing(doing)?;
+            decode(&path, &bytes)
+        }),
+        None => {
+            let bytes = store.read(location).await.while_doing(doing)?;
+            Box::new(move || decode(&path, &bytes))
+        }
+    };
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|e| Error::corrupt("decoding a manifest failed").caused_by(e))
+        .flatten()
 }
 
 fn file_ref(entry: ManifestEntry) -> FileRef {
@@ -143,26 +168,6 @@ fn file_ref(entry: ManifestEntry) -> FileRef {
         kind: if entry.data_file.content == 0 { FileKind::Data } else { FileKind::Deletes },
         live: entry.status != DELETED,
     }
-}
-
-/// Decoding is work for a core: it must not hold up the requests that are under way.
-async fn decode<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .map_err(|e| Error::corrupt("decoding a manifest failed").caused_by(e))
-        .flatten()
-}
-
-fn entries<E, T>(path: &str, bytes: &[u8], mut each: impl FnMut(E) -> Result<T>) -> Result<Vec<T>>
-where
-    E: serde::de::DeserializeOwned,
-{
-    let mut found = Vec::new();
-    each_entry(path, bytes, |entry| {
-        found.push(each(entry)?);
-        Ok(())
-    })?;
-    Ok(found)
 }
 
 fn each_entry<E: serde::de::DeserializeOwned>(

@@ -58,10 +58,12 @@ pub(super) async fn run(global: &Global, args: &ServeArgs) -> Result<u8> {
         started_ms: ambient.now_ms(),
     };
     let pages = tokio::spawn(http::answer(listener, shown, close));
-    let count = plans.len();
+    let schedules = plans.iter().map(|plan| plan.label.as_str()).collect::<Vec<_>>().join(", ");
     match global.log_format {
-        LogFormat::Json => tracing::info!(schedules = count, %address, "serves"),
-        LogFormat::Text => output::talk(&format!("icewright serves {count} schedules; status on http://{address}/")),
+        LogFormat::Json => tracing::info!(schedules, %address, "serves"),
+        LogFormat::Text => {
+            output::talk(&format!("icewright serves schedules {schedules}; status on http://{address}/"));
+        }
     }
     LocalSet::new().run_until(server.follow(global, args, session, settings, plans, duration)).await?;
     closed.send_replace(true);
@@ -151,7 +153,7 @@ impl Server {
     fn start(&self, session: Session, settings: &Serve, plans: Vec<Plan>) -> Generation {
         let (stop, stopped) = watch::channel(false);
         let engine = Engine {
-            work: Arc::new(SessionWork(Arc::new(session))),
+            work: Arc::new(SessionWork::new(session)),
             ambient: self.ambient.clone(),
             registry: self.registry.clone(),
             board: self.board.clone(),

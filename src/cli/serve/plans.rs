@@ -16,18 +16,20 @@ use crate::scheduler::{Plan, Rules, Timing};
 /// Gains below this are not worth a commit by a schedule.
 const MIN_GAIN: u64 = 4;
 
-/// All schedules.
+/// All schedules: those that are configured, or else the usual ones.
 ///
 /// # Errors
-/// `InvalidInput` when there is none, when two have one name, or for what can't be read.
+/// `InvalidInput` when two have one name, or for what can't be read.
 pub(in crate::cli) fn resolve(settings: &Settings) -> Result<Vec<Plan>> {
-    if settings.schedules.is_empty() {
-        return Err(Error::invalid("no schedule is configured")
-            .hint("add one to icewright.toml: [[schedule]] run = \"maintain\", cron = \"0 3 * * *\""));
-    }
+    let usual;
+    let schedules = if settings.schedules.is_empty() {
+        usual = Schedule::defaults(!settings.tiers.is_empty());
+        &usual
+    } else {
+        &settings.schedules
+    };
     let mut labels = BTreeSet::new();
-    settings
-        .schedules
+    schedules
         .iter()
         .map(|schedule| {
             if !labels.insert(schedule.label()) {

@@ -1,104 +1,100 @@
 //! What the scheduler starts: maintenance runs under the configured policies.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use tokio::sync::OnceCell;
+use tokio::time::Instant;
 
-use super::super::args::{
-    ArchiveOptions, ExpireOptions, ManifestOptions, OrphanOptions, RewriteOptions, from_environment,
-};
-use super::super::orphans::run_of;
+use super::super::args::{OrphanOptions, RewriteOptions, StepOptions, from_environment};
+use super::super::maintain::run_over;
 use super::super::rank::look;
 use super::super::session::Session;
 use crate::error::Result;
+use crate::maintenance::maintain::MaintainRun;
+use crate::maintenance::orphans::Neighbour;
 use crate::maintenance::{Fleet, Lease, Taken};
 use crate::model::{Operation, Status, TableName, TableReport};
 use crate::scheduler::{Job, Work};
 
+/// Where the other tables are is looked up again after this time: each orphan removal asks, and a catalog has thousands.
+const NEIGHBOURS_FOR: Duration = Duration::from_secs(600);
+
+type Neighbours = Arc<OnceCell<Vec<Neighbour>>>;
+
 /// Runs jobs with one session's catalog and configuration.
 #[derive(Debug)]
-pub(super) struct SessionWork(pub(super) Arc<Session>);
+pub(super) struct SessionWork {
+    session: Arc<Session>,
+    neighbours: Mutex<(Instant, Neighbours)>,
+}
 
 impl SessionWork {
-    async fn step(&self, operation: Operation, job: &Job) -> TableReport {
-        let session = &self.0;
-        match operation {
-            Operation::Compact => {
-                let options = RewriteOptions::default();
-                let policy_for = |table: &TableName, properties: &HashMap<String, String>| {
-                    let mut policy = session.policy(&options, table, properties)?;
-                    policy.max_files_to_rewrite = match (policy.max_files_to_rewrite, job.max_files) {
-                        (Some(a), Some(b)) => Some(a.min(b)),
-                        (a, b) => a.or(b),
-                    };
-                    Ok(policy)
-                };
-                session.maintenance.compact(&job.table, &policy_for).await
-            }
-            Operation::Expire => {
-                let options = ExpireOptions::default();
-                let policy_for = |table: &TableName, properties: &HashMap<String, String>| {
-                    session.expire_policy(&options, table, properties)
-                };
-                session.maintenance.expire(&job.table, &policy_for).await
-            }
-            Operation::RewriteManifests => {
-                let options = ManifestOptions::default();
-                let policy_for = |table: &TableName, properties: &HashMap<String, String>| {
-                    session.manifest_policy(&options, table, properties)
-                };
-                session.maintenance.rewrite_manifests(&job.table, &policy_for).await
-            }
-            Operation::Archive => {
-                let (asked, options) = (ArchiveOptions::default(), RewriteOptions::default());
-                let policy_for = |table: &TableName, properties: &HashMap<String, String>| {
-                    session.archive_policy(&asked, &options, table, properties)
-                };
-                session.maintenance.archive(&job.table, &policy_for).await
-            }
-            Operation::RemoveOrphans => {
-                let options: OrphanOptions = from_environment();
-                match run_of(session, &options, 0) {
-                    Ok(run) => session.maintenance.remove_orphans(&job.table, &run, true).await.0,
-                    Err(error) => TableReport::new(job.table.clone(), Status::Refused).failed(&error),
-                }
-            }
+    pub(super) fn new(session: Session) -> Self {
+        Self { session: Arc::new(session), neighbours: Mutex::new((Instant::now(), Neighbours::default())) }
+    }
+
+    fn neighbours(&self) -> Neighbours {
+        let mut known = self.neighbours.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.0.elapsed() > NEIGHBOURS_FOR {
+            *known = (Instant::now(), Neighbours::default());
         }
+        known.1.clone()
+    }
+
+    /// What `icewright maintain` would do, or one step of it.
+    async fn maintain(&self, job: &Job, only: Option<Operation>) -> Result<TableReport> {
+        let (rewrite, steps) = (RewriteOptions::default(), StepOptions::default());
+        let orphans: OrphanOptions = from_environment();
+        let session = &self.session;
+        let mut run: MaintainRun<'_> = run_over(session, &rewrite, &steps, &orphans, false)?;
+        run.orphans.neighbours = self.neighbours();
+        if let Some(operation) = only {
+            run.steps = vec![operation];
+        }
+        run.compact = Box::new(|table: &TableName, properties: &HashMap<String, String>| {
+            let mut policy = session.policy(&rewrite, table, properties)?;
+            policy.max_files_to_rewrite = match (policy.max_files_to_rewrite, job.max_files) {
+                (Some(a), Some(b)) => Some(a.min(b)),
+                (a, b) => a.or(b),
+            };
+            Ok(policy)
+        });
+        let (mut report, _) = session.maintenance.maintain(&job.table, &run).await;
+        let single = only.and_then(|_| report.steps.pop()).and_then(|step| step.report);
+        Ok(single.unwrap_or(report))
     }
 }
 
 #[async_trait(?Send)]
 impl Work for SessionWork {
     async fn tables(&self) -> Result<Vec<TableName>> {
-        self.0.maintenance.catalog.list_tables().await
+        self.session.maintenance.catalog.list_tables().await
     }
 
     async fn look(&self, tables: Vec<TableName>) -> Fleet {
-        look(&self.0, tables).await
+        look(&self.session, tables).await
     }
 
     async fn run(&self, job: &Job) -> TableReport {
-        if let Some(operation) = Operation::ALL.into_iter().find(|operation| operation.name() == job.run) {
-            return self.step(operation, job).await;
+        let only = Operation::ALL.into_iter().find(|operation| operation.name() == job.run);
+        match self.maintain(job, only).await {
+            Ok(report) => report,
+            Err(error) => TableReport::new(job.table.clone(), Status::Refused).failed(&error),
         }
-        let mut report = TableReport::new(job.table.clone(), Status::NothingToDo);
-        for operation in [Operation::Compact, Operation::RewriteManifests, Operation::Expire] {
-            report.add_step(operation, self.step(operation, job).await);
-        }
-        report
     }
 
     async fn take_lease(&self, table: &TableName, owner: &str, span: Duration) -> Result<Taken> {
-        self.0.maintenance.take_lease(table, owner, span).await
+        self.session.maintenance.take_lease(table, owner, span).await
     }
 
     async fn renew_lease(&self, lease: &Lease, span: Duration) -> Result<bool> {
-        self.0.maintenance.renew_lease(lease, span).await
+        self.session.maintenance.renew_lease(lease, span).await
     }
 
     async fn release_lease(&self, lease: &Lease, run: &str, succeeded: bool) -> Result<()> {
-        self.0.maintenance.release_lease(lease, run, succeeded).await
+        self.session.maintenance.release_lease(lease, run, succeeded).await
     }
 }

@@ -8,6 +8,7 @@ mod guards;
 mod remove;
 mod scan;
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use iceberg::spec::TableMetadata;
@@ -39,7 +40,7 @@ pub struct OrphanRun<'a> {
     /// So many orphans are named in the plan; all of them are counted.
     pub most_named: usize,
     /// The locations of all tables of the catalog, looked up once.
-    pub neighbours: OnceCell<Vec<Neighbour>>,
+    pub neighbours: Arc<OnceCell<Vec<Neighbour>>>,
 }
 
 impl std::fmt::Debug for OrphanRun<'_> {
