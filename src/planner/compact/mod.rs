@@ -25,6 +25,8 @@ pub use size::output_files;
 
 /// The most footers that are read of files whose size is good, to learn their codec.
 const MOST_CODEC_PROBES: usize = 10_000;
+/// Each look ahead finds more to do, or nothing: a few are enough, and no table keeps the planner for ever.
+const MOST_LOOKS_AHEAD: u32 = 16;
 
 /// The files whose footers planning wants to see: all candidates by size that share a group with another one, and files
 /// of good size whose codec is not known to be ours.
@@ -66,13 +68,15 @@ pub fn plan(state: &TableState, policy: &CompactPolicy, now_ms: i64) -> Result<C
     policy.validate()?;
     refuse_unsupported(state)?;
     let mut burdens = Burdens::find(state);
+    let mut looks = 0;
     let (mut groups, mut skipped) = loop {
         let (groups, skipped) = grouped(state, policy, &burdens)?;
         let inputs = groups.iter().flat_map(|group| &group.inputs);
         let rewritten: HashSet<&str> = inputs.map(|input| input.path.as_str()).collect();
         // Under a limit, what is left over is for the next run anyway.
-        let more = policy.max_files_to_rewrite.is_none() && burdens.look_ahead(state, policy, &rewritten);
-        if !more {
+        looks += 1;
+        let more = looks < MOST_LOOKS_AHEAD && policy.max_files_to_rewrite.is_none();
+        if !(more && burdens.look_ahead(state, &rewritten)) {
             break (groups, skipped);
         }
     };

@@ -31,20 +31,15 @@ impl Burdens {
         burdens
     }
 
-    /// Looks ahead: once these files are rewritten, what they share with others is shared out among fewer rows. Takes over
-    /// what makes another file a candidate then, for it is better done in the same run (I8); says whether there is any.
-    pub(in crate::planner) fn look_ahead(
-        &mut self,
-        state: &TableState,
-        policy: &CompactPolicy,
-        rewritten: &HashSet<&str>,
-    ) -> bool {
+    /// Looks ahead: once these files are rewritten, what they share with others is shared out among fewer rows. That may
+    /// make another file a candidate, or let a group fit that did not: better done in the same run (I8). Says whether
+    /// anything is different.
+    pub(in crate::planner) fn look_ahead(&mut self, state: &TableState, rewritten: &HashSet<&str>) -> bool {
         let mut then = Self(self.0.clone());
         then.share_out(state, rewritten);
         let mut more = false;
         for ((file, now), then) in state.files.iter().zip(&mut self.0).zip(then.0) {
-            let stays = !rewritten.contains(file.path.as_str());
-            if stays && now.reason(file, policy).is_none() && then.reason(file, policy).is_some() {
+            if *now != then && !rewritten.contains(file.path.as_str()) {
                 *now = then;
                 more = true;
             }

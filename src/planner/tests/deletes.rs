@@ -139,6 +139,32 @@ fn should_leave_everything_where_it_is_when_dangling_deletes_may_not_go() {
     assert!(!plan(&table.state, &default(), 0).unwrap().is_empty());
 }
 
+/// Once the two older files are rewritten, the other four share the deletes of the whole table: two of them fit into one
+/// file then, and what is left makes the last two candidates. All of it is one plan.
+#[test]
+fn should_see_in_one_plan_what_a_second_one_would_find() {
+    let files = [(347, 2022, 2), (176, 2022, 2), (481, 2020, 2), (377, 2021, 1), (247, 2020, 1), (397, 2020, 2)];
+    let mut table = Table::new();
+    for (n, (mib, year, _)) in files.iter().enumerate() {
+        table = table.file(&format!("f{n:03}"), *year, mib * MIB, Codec::Zstd);
+    }
+    for (file, (_, _, sequence)) in table.state.files.iter_mut().zip(&files) {
+        file.sequence_number = *sequence;
+        file.file_sequence_number = *sequence;
+    }
+    let table = table.deletes(DeleteContent::Equality, 0, 3, None, 993_814).deletes(
+        DeleteContent::Equality,
+        0,
+        2,
+        None,
+        348_068,
+    );
+    let policy = CompactPolicy { delete_file_threshold: 2, ..default() };
+    let made = plan(&table.state, &policy, 0).unwrap();
+    let after = execute(&table.state, &made, 1.0).0;
+    assert!(plan(&after, &policy, 0).unwrap().is_empty(), "{:#?}", made.tasks);
+}
+
 /// Deletes of every kind and age: (equality, year or 0 for the unpartitioned spec, sequence number, file, records).
 fn deletes() -> impl Strategy<Value = Vec<(bool, i32, i64, Option<u32>, u64)>> {
     let year = prop_oneof![2020i32..2023, Just(0)];
@@ -146,7 +172,7 @@ fn deletes() -> impl Strategy<Value = Vec<(bool, i32, i64, Option<u32>, u64)>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(ProptestConfig::with_cases(1000))]
 
     #[test]
     fn should_keep_every_delete_that_is_needed_and_come_to_rest(
