@@ -8,7 +8,7 @@ use super::ending::finish;
 use super::session::Session;
 use super::{output, render};
 use crate::error::Result;
-use crate::model::{TableName, TableReport};
+use crate::model::{CompactPolicy, TableName, TableReport};
 
 /// Compacts tables one after another; the worst result is the exit code.
 pub(super) async fn run(session: &Session, args: &CompactArgs) -> Result<u8> {
@@ -20,8 +20,10 @@ pub(super) async fn run(session: &Session, args: &CompactArgs) -> Result<u8> {
 }
 
 async fn one(session: &Session, args: &CompactArgs, name: &TableName) -> Result<TableReport> {
-    let policy_for =
-        |table: &TableName, properties: &HashMap<String, String>| session.policy(&args.options, table, properties);
+    let policy_for = |table: &TableName, properties: &HashMap<String, String>| {
+        let policy = session.policy(&args.options, table, properties)?;
+        Ok(CompactPolicy { only_deletes: args.deletes, ..policy })
+    };
     if args.dry_run {
         let (report, plan) = session.maintenance.compact_dry_run(name, &policy_for).await;
         if let (Some(plan), false) = (&plan, session.json) {

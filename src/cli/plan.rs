@@ -8,7 +8,7 @@ use super::args::{PlanArgs, PlanOperation, PlanOutput, Tables};
 use super::session::Session;
 use super::{orphans, output, rank, render};
 use crate::error::{Error, Result};
-use crate::model::{PLAN_VERSION, Plan, SavedPlan, TableName};
+use crate::model::{CompactPolicy, PLAN_VERSION, Plan, SavedPlan, TableName};
 use crate::planner;
 
 /// Plans as they are saved: one a table.
@@ -36,7 +36,10 @@ pub(super) async fn run(session: &Session, args: &PlanArgs) -> Result<u8> {
         PlanOperation::Maintain(args) => rank::run(session, args).await,
         PlanOperation::Compact(args) => {
             each(session, &args.tables, &args.out, async |name| {
-                let policy_for = |table: &TableName, properties: &_| session.policy(&args.options, table, properties);
+                let policy_for = |table: &TableName, properties: &_| {
+                    let policy = session.policy(&args.options, table, properties)?;
+                    Ok(CompactPolicy { only_deletes: args.deletes, ..policy })
+                };
                 Ok(Plan::Compact(session.maintenance.plan_compaction(name, &policy_for).await?.plan))
             })
             .await

@@ -97,14 +97,13 @@ pub(super) fn compact_plan(plan: &CompactPlan, every_file: bool) -> String {
         text.push_str("nothing to do\n");
     } else {
         let estimate: f64 = plan.rewrites().map(|task| task.estimate.seconds).sum();
-        text.push_str(&format!(
-            "{} groups: {} files, {} → about {} files, {}; about {estimate:.1} s on two cores\n",
-            plan.tasks.len(),
-            totals.input_files,
-            human_bytes(totals.input_bytes),
-            totals.output_files,
-            human_bytes(totals.output_bytes),
-        ));
+        let what = if plan.policy.only_deletes {
+            format!("{} delete files → about {}", totals.retired_delete_files, totals.new_delete_files)
+        } else {
+            let (read, written) = (human_bytes(totals.input_bytes), human_bytes(totals.output_bytes));
+            format!("{} files, {read} → about {} files, {written}", totals.input_files, totals.output_files)
+        };
+        text.push_str(&format!("{} groups: {what}; about {estimate:.1} s on two cores\n", plan.tasks.len()));
         text.push_str(&table(
             &["group", "why", ">in", ">out", "how", ">time", ">memory"],
             plan.rewrites().map(group).collect(),
@@ -126,6 +125,7 @@ fn group(task: &RewriteTask) -> Vec<String> {
         Route::Merge => "merge pages",
         Route::Encode => "encode",
         Route::Transfer => "transfer",
+        Route::Deletes => "deletes",
     };
     vec![
         format!("{} {partition}", task.id),
@@ -146,6 +146,7 @@ fn skipped(plan: &CompactPlan) -> String {
             // The numbers differ from group to group: one line for all of them.
             SkipReason::TooFewFiles { min, .. } => format!("fewer than {min} candidates in their partition"),
             SkipReason::FewDeletes { .. } => "few of their rows are deleted".to_owned(),
+            SkipReason::DeletesStay { .. } => "their deletes are good as they are, or needed by other files".to_owned(),
             SkipReason::UnsupportedDeletes { what, .. } => format!("a delete file applies to them that {what}"),
             other => other.to_string(),
         };
@@ -169,6 +170,7 @@ fn deletes(plan: &CompactPlan) -> String {
     let words = |fate: &DeleteFate| match fate {
         DeleteFate::NothingLeft => "go: no live data file can match them",
         DeleteFate::AllRewritten { .. } => "go: all files that they apply to are rewritten",
+        DeleteFate::WrittenAnew { .. } => "go: their positions are written anew",
         DeleteFate::StillApplies { .. } => "stay: they apply to files that are not rewritten",
     };
     let mut counted: BTreeMap<&str, (u64, u64)> = BTreeMap::new();

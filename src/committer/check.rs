@@ -24,6 +24,8 @@ pub(super) struct Check<'a> {
     tasks: Vec<u32>,
     /// The deletes that each task has applied, and whether they may have deleted a row.
     applied: HashMap<u32, HashMap<&'a DeleteKey, bool>>,
+    /// Tasks whose inputs stay: deletes that come to those are in nobody's way.
+    keeping: HashSet<u32>,
     specs: HashSet<i32>,
     /// Data manifests that hold none of the inputs.
     strangers: HashSet<String>,
@@ -60,6 +62,7 @@ impl<'a> Check<'a> {
                     (outcome.task, outcome.applied.iter().map(|delete| (&delete.key, delete.used)).collect())
                 })
                 .collect(),
+            keeping: outcomes.iter().filter(|outcome| !outcome.replaces_inputs()).map(|outcome| outcome.task).collect(),
             specs: outcomes.iter().map(|outcome| outcome.spec_id).collect(),
             strangers: HashSet::new(),
             holders: HashMap::new(),
@@ -80,6 +83,14 @@ impl<'a> Check<'a> {
     /// A delete manifest that was read.
     pub(super) fn delete_manifest(&self, manifest: &str) -> Option<&Arc<Manifest>> {
         self.deletes.get(manifest)
+    }
+
+    /// The newest data sequence number of these live deletes.
+    pub(super) fn newest<'k>(&self, list: &[ManifestFile], keys: impl Iterator<Item = &'k DeleteKey>) -> Option<i64> {
+        let keys: HashSet<&DeleteKey> = keys.collect();
+        let entries = list.iter().flat_map(|file| self.deletes_of(&file.manifest_path));
+        let live = entries.filter(|entry| entry.status != ManifestStatus::Deleted && keys.contains(&key_of(entry)));
+        live.filter_map(|entry| entry.sequence_number()).max()
     }
 
     /// Checks all groups against the current manifests.
@@ -188,7 +199,9 @@ impl<'a> Check<'a> {
                 let replaced = !equality && !is_vector(delete) && vectors.contains(entry.file_path());
                 let applies = content.reaches(sequence, entry.sequence_number().unwrap_or(0)) && !replaced;
                 let Some(task) = self.inputs.get(entry.file_path()).filter(|_| applies) else { return };
-                if !self.applied.get(task).is_some_and(|applied| applied.contains_key(&key)) {
+                if !self.keeping.contains(task)
+                    && !self.applied.get(task).is_some_and(|applied| applied.contains_key(&key))
+                {
                     reasons
                         .entry(*task)
                         .or_insert_with(|| DropReason::NewDeletes { path: data.file_path().to_owned() });

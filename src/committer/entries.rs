@@ -9,8 +9,29 @@ use iceberg::spec::{
 use crate::error::{Error, Result};
 use crate::model::NewFile;
 
-/// A new file as the `iceberg` crate wants it.
+/// A new data file as the `iceberg` crate wants it.
 pub(super) fn data_file(file: &NewFile, spec_id: i32, partition: &Struct, schema: &Schema) -> Result<DataFile> {
+    entry(file, DataContentType::Data, spec_id, partition, |id| primitive(schema, id))
+}
+
+/// A new file of position deletes.
+pub(super) fn position_file(file: &NewFile, spec_id: i32, partition: &Struct) -> Result<DataFile> {
+    // Reserved field ids (spec, "Reserved Field IDs").
+    let kind = |id: i32| match id {
+        2_147_483_546 => Some(&PrimitiveType::String),
+        2_147_483_545 => Some(&PrimitiveType::Long),
+        _ => None,
+    };
+    entry(file, DataContentType::PositionDeletes, spec_id, partition, kind)
+}
+
+fn entry<'s>(
+    file: &NewFile,
+    content: DataContentType,
+    spec_id: i32,
+    partition: &Struct,
+    kind: impl Fn(i32) -> Option<&'s PrimitiveType>,
+) -> Result<DataFile> {
     let broken =
         |e: iceberg::Error| Error::internal(format!("the statistics of {} can't be written", file.path)).caused_by(e);
     let counts = |pick: fn(&crate::model::ColumnStats) -> Option<u64>| -> HashMap<i32, u64> {
@@ -19,7 +40,7 @@ pub(super) fn data_file(file: &NewFile, spec_id: i32, partition: &Struct, schema
     let bounds = |pick: fn(&crate::model::ColumnStats) -> Option<&Vec<u8>>| -> Result<HashMap<i32, Datum>> {
         let mut found = HashMap::new();
         for (id, stats) in &file.columns {
-            if let (Some(bytes), Some(kind)) = (pick(stats), primitive(schema, *id)) {
+            if let (Some(bytes), Some(kind)) = (pick(stats), kind(*id)) {
                 found.insert(*id, Datum::try_from_bytes(bytes, kind.clone()).map_err(broken)?);
             }
         }
@@ -27,7 +48,7 @@ pub(super) fn data_file(file: &NewFile, spec_id: i32, partition: &Struct, schema
     };
     let mut builder = DataFileBuilder::default();
     builder
-        .content(DataContentType::Data)
+        .content(content)
         .file_path(file.path.clone())
         .file_format(DataFileFormat::Parquet)
         .partition(partition.clone())

@@ -11,6 +11,7 @@
 //! begins at 1; data files are not touched. *Unknown* (a lost reply): `swap.rs` finds out. Nothing is deleted while it is
 //! unknown.
 
+mod anew;
 mod change;
 mod check;
 mod entries;
@@ -193,7 +194,7 @@ impl Committer {
             if kept.is_empty() && !outcomes.is_empty() {
                 return Ok(replaced(CommitResult::NothingLeft, false, &Retired::default()));
             }
-            let retired = retirement.run(&table, &list, &checker, &kept).await?;
+            let retired = retirement.run(&table, &list, &checker, &found, &kept).await?;
             if kept.is_empty() && retired.is_empty() {
                 return Ok(replaced(CommitResult::NothingLeft, false, &retired));
             }

@@ -4,6 +4,9 @@
 //! applies to nothing but the inputs that are replaced right now. Outputs carry the base's data sequence number, so no
 //! older equality delete applies to them; and no older delete file can name them, for their names are new.
 //!
+//! Where deletes were written anew while data files stay, an old delete goes if no data file needs it but those for which
+//! it was.
+//!
 //! A file of positions for a whole partition applies, by that rule, to every older file of the partition, also to those
 //! that it never names. Where a task has read it to the end, the files that it names decide instead.
 
@@ -15,7 +18,7 @@ use iceberg::spec::{
     DataContentType, Manifest, ManifestContentType, ManifestEntry, ManifestFile, ManifestStatus, Struct,
 };
 
-use super::check::Check;
+use super::check::{Check, Found};
 use crate::error::{Context, Result};
 use crate::lake::LoadedTable;
 use crate::lake::manifests::{MANIFESTS_AT_ONCE, read_manifest};
@@ -83,6 +86,7 @@ impl<'a> Retirement<'a> {
         table: &LoadedTable,
         list: &[ManifestFile],
         check: &Check<'_>,
+        found: &Found,
         kept: &[&Outcome],
     ) -> Result<Retired> {
         let Some(wanted) = &self.wanted else { return Ok(Retired::default()) };
@@ -111,7 +115,9 @@ impl<'a> Retirement<'a> {
                 .partition_spec_by_id(candidate.manifest.partition_spec_id)
                 .is_some_and(|spec| spec.is_unpartitioned());
             let others = named.get(&candidate.key).copied().flatten();
-            if !left.needs(&candidate, everywhere, others) {
+            let keepers = kept.iter().filter(|outcome| !outcome.replaces_inputs());
+            let covered = keepers.into_iter().all(|outcome| covers(outcome, &candidate, everywhere, found));
+            if covered && !left.needs(&candidate, everywhere, others) {
                 let manifest = candidate.manifest.manifest_path.clone();
                 retired.by_manifest.entry(manifest).or_default().insert(candidate.key);
             }
@@ -238,6 +244,22 @@ impl<'d> Left<'d> {
         };
         oldest.is_some_and(|data| delete.content.reaches(delete.sequence, data))
     }
+}
+
+/// Whether an outcome whose inputs stay has written the delete anew, as far as it applies to them.
+fn covers(outcome: &Outcome, delete: &Candidate<'_>, everywhere: bool, found: &Found) -> bool {
+    let data = delete.entry.data_file();
+    let reaches = |path: &String| {
+        let Some((spec, entry)) = found.live.get(path) else { return true };
+        let here = *spec == delete.manifest.partition_spec_id && entry.data_file().partition() == data.partition();
+        let place = match (delete.content, data.referenced_data_file()) {
+            (DeleteContent::Position, Some(only)) => only == *path,
+            (DeleteContent::Equality, _) if everywhere => true,
+            _ => here,
+        };
+        place && delete.content.reaches(delete.sequence, entry.sequence_number().unwrap_or(0))
+    };
+    outcome.applied.iter().any(|applied| applied.key == delete.key) || !outcome.inputs.iter().any(reaches)
 }
 
 /// The name of a delete entry.

@@ -52,11 +52,16 @@ impl<'a> Written<'a> {
     ) -> Result<(Change, Vec<ManifestFile>)> {
         let Gone { found, checker, retired } = gone;
         let removed: HashSet<&str> =
-            outcomes.iter().flat_map(|outcome| outcome.inputs.iter().map(String::as_str)).collect();
+            outcomes.iter().flat_map(|outcome| outcome.replaced().iter().map(String::as_str)).collect();
         let mut change = Change::default();
         let mut added: BTreeMap<i32, Vec<iceberg::spec::DataFile>> = BTreeMap::new();
+        let mut manifests = Vec::new();
         let schema = self.table.metadata.schema_by_id(base.schema_id).unwrap_or(self.table.metadata.current_schema());
         for outcome in outcomes {
+            if !outcome.replaces_inputs() {
+                manifests.extend(self.new_deletes(outcome, gone, &list, &mut change).await?);
+                continue;
+            }
             let mut rows = 0;
             for path in &outcome.inputs {
                 let Some((_, entry)) = found.live.get(path) else {
@@ -78,7 +83,7 @@ impl<'a> Written<'a> {
             for file in &outcome.outputs {
                 let made = match outcome.route {
                     Route::Transfer => moved(entry.data_file(), *spec_id, &file.path)?,
-                    Route::Copy | Route::Merge | Route::Encode => {
+                    Route::Copy | Route::Merge | Route::Encode | Route::Deletes => {
                         data_file(file, *spec_id, entry.data_file().partition(), schema)?
                     }
                 };
@@ -86,10 +91,10 @@ impl<'a> Written<'a> {
                 added.entry(*spec_id).or_default().push(made);
             }
         }
-        let mut manifests = Vec::new();
         for (spec_id, files) in added {
             // Explicit sequence numbers: deletes that are newer than the base must still apply (I4).
-            manifests.push(self.added(spec_id, files, Some(base.sequence_number)).await?);
+            let kind = Kind { spec_id, deletes: false };
+            manifests.push(self.added(kind, files, Some(base.sequence_number)).await?);
         }
         let mut touched: BTreeMap<Kind, Vec<Touched<'_>>> = BTreeMap::new();
         let mut carried = Vec::new();
@@ -141,20 +146,20 @@ impl<'a> Written<'a> {
         }
         let mut manifests = Vec::new();
         for (spec_id, files) in added {
-            manifests.push(self.added(spec_id, files, None).await?);
+            manifests.push(self.added(Kind { spec_id, deletes: false }, files, None).await?);
         }
         manifests.extend(list);
         Ok((change, manifests))
     }
 
-    async fn added(
+    pub(super) async fn added(
         &mut self,
-        spec_id: i32,
+        kind: Kind,
         files: Vec<iceberg::spec::DataFile>,
         sequence_number: Option<i64>,
     ) -> Result<ManifestFile> {
         let schema = self.table.metadata.current_schema().clone();
-        let mut writer = self.writer(Kind { spec_id, deletes: false }, &schema)?;
+        let mut writer = self.writer(kind, &schema)?;
         for file in files {
             // A negative number is the crate's word for "inherit from the snapshot".
             writer.add_file(file, sequence_number.unwrap_or(-1)).map_err(broken)?;
@@ -241,9 +246,9 @@ impl<'a> Written<'a> {
 
 /// What a manifest lists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Kind {
-    spec_id: i32,
-    deletes: bool,
+pub(super) struct Kind {
+    pub(super) spec_id: i32,
+    pub(super) deletes: bool,
 }
 
 /// A manifest of which something goes.

@@ -146,16 +146,23 @@ impl Executor {
         let (outputs, rows_deleted, applied) = done.flatten().while_doing(what)?;
         let outputs = self.with_class(outputs, task.output.storage_class.as_deref()).await.while_doing(what)?;
         self.progress.task_done();
+        let written = outputs.iter().map(|file| file.records).sum();
+        let rows_in: u64 = task.inputs.iter().map(|input| input.records).sum();
+        let (rows_out, bytes_read) = match task.route {
+            // What is read of the inputs is a few columns at most.
+            Route::Deletes => (rows_in - written, task.deletes.iter().map(|delete| delete.size).sum()),
+            _ => (written, task.inputs.iter().map(|input| input.size).sum()),
+        };
         Ok(Outcome {
             task: task.id,
             spec_id: task.spec_id,
             inputs: task.inputs.iter().map(|input| input.path.clone()).collect(),
             route: task.route,
-            rows_in: task.inputs.iter().map(|input| input.records).sum(),
+            rows_in,
             rows_deleted,
             applied,
-            rows_out: outputs.iter().map(|file| file.records).sum(),
-            bytes_read: task.inputs.iter().map(|input| input.size).sum(),
+            rows_out,
+            bytes_read,
             bytes_written: outputs.iter().map(|file| file.size).sum(),
             outputs,
             seconds: start.elapsed().as_secs_f64(),
@@ -195,6 +202,7 @@ fn run(job: &Job, written: &parking::Written) -> Result<Vec<NewFile>> {
     let outputs = match job.task.route {
         Route::Copy => parquet::copy(job, written)?,
         Route::Merge | Route::Encode => parquet::rewrite(job, written)?,
+        Route::Deletes => return deletes::write(job, written),
         Route::Transfer => return Err(Error::internal("whole files are moved by the transfer, not by a rewrite")),
     };
     verify::stats(job, &outputs)?;

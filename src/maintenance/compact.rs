@@ -37,7 +37,8 @@ impl Maintenance {
                 let totals = &planned.plan.totals;
                 report.groups = Some(planned.plan.tasks.len() as u64);
                 report.files_after = Some(totals.files - totals.input_files + totals.output_files);
-                report.delete_files_after = Some(totals.delete_files - totals.retired_delete_files);
+                report.delete_files_after =
+                    Some(totals.delete_files + totals.new_delete_files - totals.retired_delete_files);
                 report.bytes_after = Some(totals.bytes - totals.input_bytes + totals.output_bytes);
                 if planned.plan.is_empty() {
                     report.status = Status::NothingToDo;

@@ -89,7 +89,11 @@ impl<'a> Work<'a> {
             base: plan.base.as_ref(),
             pieces: plan.rewrites().map(piece).collect(),
             side_by_side: plan.policy.max_concurrent_file_group_rewrites,
-            partial_progress: plan.policy.partial_progress,
+            // A delete file goes when it was written anew for all of its data files: that takes one commit.
+            partial_progress: PartialProgress {
+                max_commits: if plan.policy.only_deletes { 1 } else { plan.policy.partial_progress.max_commits },
+                ..plan.policy.partial_progress
+            },
             hopeless: &[Kind::Exhausted],
             retire: plan
                 .policy
@@ -284,11 +288,12 @@ impl<'a> Run<'a> {
         let report = &mut *self.report;
         let add = |field: &mut Option<u64>, by: u64| *field = Some(field.unwrap_or(0) + by);
         let replaced: HashSet<&str> =
-            committed.iter().flat_map(|outcome| outcome.inputs.iter().map(String::as_str)).collect();
+            committed.iter().flat_map(|outcome| outcome.replaced().iter().map(String::as_str)).collect();
         for path in &replaced {
             self.sizes.remove(*path);
         }
-        for output in committed.iter().flat_map(|outcome| &outcome.outputs) {
+        let (replaced, anew): (Vec<_>, Vec<_>) = committed.iter().partition(|outcome| outcome.replaces_inputs());
+        for output in replaced.iter().flat_map(|outcome| &outcome.outputs) {
             self.sizes.insert(output.path.clone(), output.size);
         }
         report.status = Status::Committed;
@@ -298,8 +303,9 @@ impl<'a> Run<'a> {
         add(&mut report.groups_committed, committed.len() as u64);
         add(&mut report.snapshots_after, 1);
         report.sizes_after = self.sizes.values().copied().collect();
-        report.delete_files_after = report.delete_files_after.map(|files| files.saturating_sub(retired));
-        let rows: u64 = committed.iter().map(|outcome| outcome.rows_deleted).sum();
+        let new: usize = anew.iter().map(|outcome| outcome.outputs.len()).sum();
+        report.delete_files_after = report.delete_files_after.map(|files| (files + new as u64).saturating_sub(retired));
+        let rows: u64 = replaced.iter().map(|outcome| outcome.rows_deleted).sum();
         report.rows = report.rows.map(|all| all.saturating_sub(rows));
         report.rows_deleted = Some(report.rows_deleted.unwrap_or(0) + rows);
         report.files_after = Some(report.sizes_after.len() as u64);

@@ -100,6 +100,11 @@ pub enum DeleteFate {
         /// How many files those are.
         files: u64,
     },
+    /// Its deletes are written anew, for every data file that it applies to: it goes in the same commit.
+    WrittenAnew {
+        /// How many files those are.
+        files: u64,
+    },
     /// It stays: it applies to files that are not rewritten.
     StillApplies {
         /// How many files those are.
@@ -111,7 +116,7 @@ impl DeleteFate {
     /// Whether the delete file goes.
     pub fn goes(&self) -> bool {
         match self {
-            Self::NothingLeft | Self::AllRewritten { .. } => true,
+            Self::NothingLeft | Self::AllRewritten { .. } | Self::WrittenAnew { .. } => true,
             Self::StillApplies { .. } => false,
         }
     }
@@ -122,6 +127,7 @@ impl fmt::Display for DeleteFate {
         match self {
             Self::NothingLeft => f.write_str("goes: no live data file can match it"),
             Self::AllRewritten { files } => write!(f, "goes: all {files} files that it applies to are rewritten"),
+            Self::WrittenAnew { files } => write!(f, "goes: its positions in {files} files are written anew"),
             Self::StillApplies { files } => write!(f, "stays: applies to {files} files that are not rewritten"),
         }
     }

@@ -47,17 +47,17 @@ pub struct Outcome {
     pub task: u32,
     /// The partition spec of inputs and outputs.
     pub spec_id: i32,
-    /// Locations of the files that are replaced.
+    /// Locations of the files that are replaced; of those whose deletes are, by [`Route::Deletes`].
     pub inputs: Vec<String>,
-    /// The files that replace them.
+    /// The files that replace them; delete files, by [`Route::Deletes`].
     pub outputs: Vec<NewFile>,
     /// How it was done.
     pub route: Route,
     /// Rows read from the inputs.
     pub rows_in: u64,
-    /// Rows written.
+    /// Rows written, or left to live.
     pub rows_out: u64,
-    /// Rows that deletes removed; `rows_in = rows_out + rows_deleted` (I2).
+    /// Rows that deletes removed, or mark as removed; `rows_in = rows_out + rows_deleted` (I2).
     #[serde(default)]
     pub rows_deleted: u64,
     /// The deletes that were applied.
@@ -69,4 +69,16 @@ pub struct Outcome {
     pub bytes_written: u64,
     /// Wall seconds.
     pub seconds: f64,
+}
+
+impl Outcome {
+    /// Whether the inputs go when the outcome is committed; otherwise they stay, with new deletes.
+    pub fn replaces_inputs(&self) -> bool {
+        self.route != Route::Deletes
+    }
+
+    /// The data files that go.
+    pub fn replaced(&self) -> &[String] {
+        if self.replaces_inputs() { &self.inputs } else { &[] }
+    }
 }

@@ -57,6 +57,8 @@ pub enum Route {
     Encode,
     /// A whole file is copied byte for byte to another place.
     Transfer,
+    /// The files stay; the deletes that apply to them are written anew, as positions.
+    Deletes,
 }
 
 /// What should come out of a task.
@@ -144,11 +146,11 @@ pub struct PlanTotals {
     pub files: u64,
     /// Their bytes.
     pub bytes: u64,
-    /// Input files of all tasks.
+    /// Data files that are replaced.
     pub input_files: u64,
     /// Their bytes.
     pub input_bytes: u64,
-    /// Expected output files.
+    /// Expected new data files.
     pub output_files: u64,
     /// Expected output bytes.
     pub output_bytes: u64,
@@ -158,6 +160,9 @@ pub struct PlanTotals {
     /// Of those, the ones that go.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub retired_delete_files: u64,
+    /// Expected new delete files.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub new_delete_files: u64,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands out references")]

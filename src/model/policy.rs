@@ -102,6 +102,17 @@ pub struct CompactPolicy {
     /// Storage tiers, hottest first: what is in a colder one is left alone.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tiers: Vec<TierPlace>,
+    /// Data files stay as they are; their deletes are rewritten instead (`--deletes`).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub only_deletes: bool,
+    /// About how large a delete file may become (`write.delete.target-file-size-bytes`).
+    #[serde(default = "delete_file_bytes")]
+    pub target_delete_file_size_bytes: u64,
+}
+
+/// Iceberg's default.
+const fn delete_file_bytes() -> u64 {
+    64 * MIB
 }
 
 impl Default for CompactPolicy {
@@ -129,6 +140,8 @@ impl Default for CompactPolicy {
             verify: Verify::Stats,
             filter: None,
             tiers: Vec::new(),
+            only_deletes: false,
+            target_delete_file_size_bytes: delete_file_bytes(),
         }
     }
 }

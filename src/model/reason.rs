@@ -31,6 +31,11 @@ pub enum PickReason {
         /// About how many rows are deleted.
         deleted: u64,
     },
+    /// Deletes apply to it, and those are written anew.
+    HasDeletes {
+        /// Delete files that apply.
+        delete_files: u64,
+    },
     /// `rewrite-all` was asked for.
     RewriteAll,
     /// Its newest row is so old that it belongs to another tier.
@@ -65,6 +70,19 @@ pub enum TaskReason {
         /// Files with too many deletes.
         files: u64,
     },
+    /// Equality deletes become positions, which readers apply without comparing rows; small files of positions are merged
+    /// on the way.
+    Convert {
+        /// Equality delete files.
+        equality: u64,
+        /// Small files of positions.
+        positions: u64,
+    },
+    /// At least `min-input-files` small files of positions become fewer.
+    ManyDeleteFiles {
+        /// Small files of positions.
+        files: u64,
+    },
     /// `rewrite-all` was asked for.
     RewriteAll,
     /// It moves to another tier.
@@ -97,6 +115,13 @@ pub enum SkipReason {
         delete_files: u64,
         /// About how many rows are deleted.
         deleted: u64,
+    },
+    /// Only deletes were to be rewritten, and none applies to it.
+    NoDeletes,
+    /// Only deletes were to be rewritten, and those that apply to it are few and positions already, or others need them.
+    DeletesStay {
+        /// Delete files that apply.
+        delete_files: u64,
     },
     /// A delete file applies to it that can't be applied.
     UnsupportedDeletes {
@@ -163,6 +188,8 @@ pub enum RouteReason {
     AlwaysEncoded,
     /// Deleted rows have to be left out.
     DeletesApply,
+    /// Only deletes were to be rewritten.
+    OnlyDeletes,
 }
 
 impl fmt::Display for PickReason {
@@ -173,6 +200,8 @@ impl fmt::Display for PickReason {
             Self::WrongCodec { found } => write!(f, "in {found}"),
             Self::TooManyDeletes { delete_files } => write!(f, "{delete_files} delete files"),
             Self::HighDeleteRatio { deleted } => write!(f, "{deleted} deleted rows"),
+            Self::HasDeletes { delete_files: 1 } => f.write_str("a delete file"),
+            Self::HasDeletes { delete_files } => write!(f, "{delete_files} delete files"),
             Self::RewriteAll => f.write_str("rewrite-all"),
             Self::Ageing { days } => write!(f, "{days} days old"),
             Self::Asked => f.write_str("asked for"),
@@ -189,6 +218,11 @@ impl fmt::Display for TaskReason {
             Self::Recompress => f.write_str("another codec"),
             Self::Deletes { files: 1 } => f.write_str("a file with too many deletes"),
             Self::Deletes { files } => write!(f, "{files} files with too many deletes"),
+            Self::Convert { equality, positions: 0 } => write!(f, "{equality} files of equality deletes"),
+            Self::Convert { equality, positions } => {
+                write!(f, "{equality} files of equality deletes and {positions} of positions")
+            }
+            Self::ManyDeleteFiles { files } => write!(f, "{files} small files of positions"),
             Self::RewriteAll => f.write_str("rewrite-all"),
             Self::Archive { tier } => write!(f, "belongs to {tier}"),
         }
@@ -204,6 +238,13 @@ impl fmt::Display for SkipReason {
             Self::NoGain => f.write_str("would not become fewer files"),
             Self::FewDeletes { delete_files, deleted } => {
                 write!(f, "{delete_files} delete files apply to it, but only {deleted} rows are deleted")
+            }
+            Self::NoDeletes => f.write_str("no delete applies to it"),
+            Self::DeletesStay { delete_files } => {
+                write!(
+                    f,
+                    "{delete_files} delete files apply to it, which are good as they are or needed by other files"
+                )
             }
             Self::UnsupportedDeletes { delete_file, what } => write!(f, "{delete_file} applies to it, which {what}"),
             Self::NotParquet => f.write_str("not a Parquet file"),
@@ -230,6 +271,7 @@ impl fmt::Display for RouteReason {
             Self::BetterEncoding { percent } => write!(f, "comes out at {percent} % of its size"),
             Self::AlwaysEncoded => f.write_str("the tier encodes everything anew"),
             Self::DeletesApply => f.write_str("deleted rows are left out"),
+            Self::OnlyDeletes => f.write_str("data files stay as they are"),
         }
     }
 }

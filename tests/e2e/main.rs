@@ -10,6 +10,7 @@ mod bad_input;
 mod catalogs;
 mod cli;
 mod crash;
+mod deletes;
 mod deploy;
 mod expire;
 mod maintain;

@@ -5,6 +5,7 @@ together from its parts.
     delete_files.py --equality id,id,...   rows by id, in one unpartitioned file that applies to the whole table (Flink);
                                            with --year Y in one for that partition; --rewrite does the same by
                                            rewriting data files, for comparison
+    delete_files.py --by column=text,...   rows by a column of texts, in the whole table
 """
 import os
 import time
@@ -13,14 +14,20 @@ import uuid
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pyiceberg.expressions import And, GreaterThanOrEqual, In, LessThan
-from pyiceberg.manifest import (DataFile, DataFileContent, FileFormat, ManifestContent, ManifestEntry, ManifestEntryStatus,
+from pyiceberg.manifest import (DATA_FILE_TYPE, DataFile, DataFileContent, FileFormat, ManifestContent, ManifestEntry, ManifestEntryStatus,
                                 write_manifest, write_manifest_list)
 from pyiceberg.partitioning import PartitionSpec
 from pyiceberg.table.snapshots import Operation, Snapshot, Summary
 from pyiceberg.table.update import AddSnapshotUpdate, AssertRefSnapshotId, SetSnapshotRefUpdate
 from pyiceberg.typedef import Record
+from pyiceberg.types import IntegerType, ListType
 
 import lake
+
+
+# The spec's equality_ids are ints; PyIceberg 0.12 writes longs, which the reference implementation can't read.
+next(f for f in DATA_FILE_TYPE[2].fields if f.name == "equality_ids").__dict__["field_type"] = ListType(
+    element_id=136, element_type=IntegerType(), element_required=True)
 
 
 def field(name, kind, number, nullable=False):
@@ -33,9 +40,8 @@ def positions(table, year):
     return pa.table([files, [0] * len(files)], schema=schema)
 
 
-def equalities(table, ids):
-    column = table.schema().find_field("id")
-    return pa.table([ids], schema=pa.schema([field("id", pa.int64(), column.field_id)]))
+def equalities(table, name, kind, values):
+    return pa.table([values], schema=pa.schema([field(name, kind, table.schema().find_field(name).field_id)]))
 
 
 def unpartitioned(table):
@@ -91,6 +97,7 @@ def main():
     parser = lake.arguments(__doc__)
     parser.add_argument("--positions", action="store_true")
     parser.add_argument("--equality")
+    parser.add_argument("--by")
     parser.add_argument("--year", type=int)
     parser.add_argument("--rewrite", action="store_true")
     args = parser.parse_args()
@@ -102,9 +109,11 @@ def main():
         start, end = (f"{args.year or 1970}-01-01T00:00:00+00:00", f"{(args.year or 9998) + 1}-01-01T00:00:00+00:00")
         table.delete(And(rows, GreaterThanOrEqual("ts", start), LessThan("ts", end)))
     else:
-        rows = equalities(table, [int(n) for n in args.equality.split(",")])
+        name, values = args.by.split("=") if args.by else ("id", args.equality)
+        kind, value = (pa.string(), str) if args.by else (pa.int64(), int)
+        rows = equalities(table, name, kind, [value(text) for text in values.split(",")])
         spec = table.spec() if args.year else unpartitioned(table)
-        commit(table, spec, rows, args.year, [table.schema().find_field("id").field_id])
+        commit(table, spec, rows, args.year, [table.schema().find_field(name).field_id])
 
 
 if __name__ == "__main__":

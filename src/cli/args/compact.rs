@@ -102,6 +102,9 @@ pub(in crate::cli) struct CompactArgs {
     pub(in crate::cli) tables: Tables,
     #[command(flatten)]
     pub(in crate::cli) options: RewriteOptions,
+    /// Rewrite deletes alone: equality deletes become positions, many files of positions few; data files stay
+    #[arg(long, env = "ICEWRIGHT_DELETES")]
+    pub(in crate::cli) deletes: bool,
     /// Show what would be done; change nothing
     #[arg(long, env = "ICEWRIGHT_DRY_RUN")]
     pub(in crate::cli) dry_run: bool,
@@ -114,6 +117,9 @@ pub(in crate::cli) struct PlanCompactArgs {
     pub(in crate::cli) tables: Tables,
     #[command(flatten)]
     pub(in crate::cli) options: RewriteOptions,
+    /// Rewrite deletes alone: equality deletes become positions, many files of positions few; data files stay
+    #[arg(long, env = "ICEWRIGHT_DELETES")]
+    pub(in crate::cli) deletes: bool,
     #[command(flatten)]
     pub(in crate::cli) out: PlanOutput,
 }

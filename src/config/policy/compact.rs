@@ -44,6 +44,10 @@ pub fn compact_policy(layers: &PolicyLayers<'_>) -> Result<CompactPolicy> {
     if let Some(bytes) = layers.properties.get("write.parquet.row-group-size-bytes").and_then(|t| parse_bytes(t).ok()) {
         policy.row_group_bytes = bytes.max(1);
     }
+    if let Some(bytes) = layers.properties.get("write.delete.target-file-size-bytes").and_then(|t| parse_bytes(t).ok())
+    {
+        policy.target_delete_file_size_bytes = bytes.max(1);
+    }
     // The others follow the target, unless they are given.
     if let Some(given) = options.get("target-file-size-bytes") {
         let target = given.in_context(size("target-file-size-bytes", &given.value))?;

@@ -22,6 +22,16 @@ impl Mask {
         self.0.as_ref().map_or(0, |deleted| deleted.len())
     }
 
+    /// The deleted positions, ascending.
+    pub(crate) fn positions(&self) -> impl Iterator<Item = u32> {
+        self.0.iter().flat_map(|deleted| deleted.iter())
+    }
+
+    /// Whether two masks hide the same rows.
+    pub(crate) fn same(&self, other: &Self) -> bool {
+        self.0 == other.0
+    }
+
     /// How many of `rows` rows from position `start` on are deleted.
     pub(crate) fn deleted(&self, start: u64, rows: u64) -> u64 {
         let Some(deleted) = &self.0 else { return 0 };

@@ -6,12 +6,14 @@
 mod equality;
 mod mask;
 mod positions;
+mod write;
 
 use std::sync::Arc;
 
 use tokio::runtime::Handle;
 
 pub(crate) use mask::Mask;
+pub(super) use write::write;
 
 use super::TableContext;
 use super::source::Source;

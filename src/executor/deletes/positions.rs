@@ -21,8 +21,8 @@ use crate::lake::{Store, damaged};
 use crate::model::{AppliedDelete, DeleteContent, RewriteTask, TaskDelete};
 
 /// Reserved field ids of the two columns (spec, "Reserved Field IDs").
-const FILE_PATH: i32 = 2_147_483_546;
-const POS: i32 = 2_147_483_545;
+pub(super) const FILE_PATH: i32 = 2_147_483_546;
+pub(super) const POS: i32 = 2_147_483_545;
 /// Delete files that are read side by side: most are tiny, and the time goes into waiting for the store.
 const READ_AT_ONCE: usize = 8;
 /// Rows decoded at a time.

@@ -17,6 +17,7 @@ use ::parquet::file::metadata::ParquetMetaData;
 
 pub(crate) use copy::copy;
 pub(crate) use decode::{RowGroupInput, read_root};
+pub(crate) use output::write_error;
 pub(crate) use props::writer_properties;
 pub(crate) use rewrite::rewrite;
 

@@ -100,7 +100,7 @@ impl<'a> Files<'a> {
 }
 
 /// An error of the Parquet writer is nearly always one of the file below it.
-pub(super) fn write_error(location: &str, error: ParquetError) -> Error {
+pub(crate) fn write_error(location: &str, error: ParquetError) -> Error {
     match error {
         ParquetError::External(source) => match source.downcast::<std::io::Error>() {
             Ok(io) => failed(location, *io),

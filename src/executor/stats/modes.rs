@@ -32,6 +32,11 @@ pub struct MetricsModes {
 }
 
 impl MetricsModes {
+    /// Whole bounds of every column.
+    pub fn full() -> Self {
+        Self { default: MetricsMode::Full, columns: HashMap::new() }
+    }
+
     /// Reads a table's properties.
     ///
     /// # Errors

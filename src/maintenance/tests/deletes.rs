@@ -33,6 +33,8 @@ enum Op {
     Evolve(u8),
     /// A compaction, with other writers at work between its plan and its commit.
     Compact {
+        /// Of deletes alone.
+        deletes: bool,
         min_input_files: u64,
         ratio: f64,
         between: Vec<Self>,
@@ -61,8 +63,9 @@ fn op() -> impl Strategy<Value = Op> {
     prop_oneof![
         6 => write(),
         1 => (0u8..4).prop_map(Op::Evolve),
-        3 => (1u64..4, prop_oneof![Just(0.1), Just(1.0)], between)
-            .prop_map(|(min_input_files, ratio, between)| Op::Compact { min_input_files, ratio, between }),
+        4 => (any::<bool>(), 1u64..4, prop_oneof![Just(0.1), Just(1.0)], between).prop_map(
+            |(deletes, min_input_files, ratio, between)| Op::Compact { deletes, min_input_files, ratio, between }
+        ),
     ]
 }
 
@@ -151,9 +154,10 @@ impl Lake {
         self.commit(commit).await;
     }
 
-    async fn compact(&mut self, min_input_files: u64, ratio: f64, between: &[Op]) -> Result<(), String> {
+    async fn compact(&mut self, deletes: bool, files: u64, ratio: f64, between: &[Op]) -> Result<(), String> {
         let policy = CompactPolicy {
-            min_input_files,
+            only_deletes: deletes,
+            min_input_files: files,
             delete_ratio_threshold: ratio,
             verify: Verify::Content,
             ..CompactPolicy::default()
@@ -184,8 +188,10 @@ impl Lake {
         let mut lake = Self::new().await;
         for (number, op) in ops.iter().enumerate() {
             match op {
-                Op::Compact { min_input_files, ratio, between } => {
-                    lake.compact(*min_input_files, *ratio, between).await.map_err(|e| format!("step {number}: {e}"))?;
+                Op::Compact { deletes, min_input_files, ratio, between } => {
+                    lake.compact(*deletes, *min_input_files, *ratio, between)
+                        .await
+                        .map_err(|e| format!("step {number}: {e}"))?;
                 }
                 op => lake.write(op).await,
             }

@@ -7,11 +7,11 @@ use crate::lake::{LoadOptions, load_state};
 use crate::model::{CompactPolicy, Plan, SavedPlan, Status, TableReport, Verify};
 use crate::planner::seal;
 
-fn policy() -> CompactPolicy {
+pub(super) fn policy() -> CompactPolicy {
     CompactPolicy { min_input_files: 2, verify: Verify::Content, ..CompactPolicy::default() }
 }
 
-fn row(part: i64, id: i64) -> Row {
+pub(super) fn row(part: i64, id: i64) -> Row {
     [(ID, Value::Int(id)), (PART, Value::Int(part)), (TEXT, Value::Text(format!("t{id}")))].into()
 }
 
@@ -21,7 +21,7 @@ fn key(id: i64) -> Row {
 
 impl Lake {
     /// Three files of ten rows in each of two partitions: ids 0 to 29 in partition 0, 100 to 129 in partition 1.
-    async fn two_partitions() -> Self {
+    pub(super) async fn two_partitions() -> Self {
         let mut lake = Self::new().await;
         for file in 0..3 {
             for part in 0..2 {
@@ -32,14 +32,14 @@ impl Lake {
         lake
     }
 
-    async fn add_rows(&mut self, part: i64, rows: Vec<Row>) {
+    pub(super) async fn add_rows(&mut self, part: i64, rows: Vec<Row>) {
         let mut commit = Commit::default();
         self.append(&mut commit, part, &rows);
         self.commit(commit).await;
         self.model.extend(rows);
     }
 
-    async fn delete_by_position(&mut self, part: i64, ids: &[i64]) {
+    pub(super) async fn delete_by_position(&mut self, part: i64, ids: &[i64]) {
         let wanted: Vec<Value> = ids.iter().map(|id| Value::Int(*id)).collect();
         let live = read(&self.load().await).await;
         let pairs: Vec<_> = live
@@ -54,7 +54,7 @@ impl Lake {
         self.model.retain(|row| !wanted.contains(&row[&ID]));
     }
 
-    async fn delete_by_equality(&mut self, part: Option<i64>, ids: &[i64]) {
+    pub(super) async fn delete_by_equality(&mut self, part: Option<i64>, ids: &[i64]) {
         let mut commit = Commit::default();
         let keys: Vec<Row> = ids.iter().map(|id| key(*id)).collect();
         self.equality(&mut commit, part, &[ID], &keys);
@@ -70,16 +70,16 @@ impl Lake {
         seal(Plan::Compact(planned.plan)).unwrap()
     }
 
-    async fn compacted(&self) -> TableReport {
+    pub(super) async fn compacted(&self) -> TableReport {
         self.maintenance.compact(&self.name, &|_, _| Ok(policy())).await
     }
 
-    async fn check(&self) {
+    pub(super) async fn check(&self) {
         assert_eq!(self.rows().await, self.expected());
     }
 
     /// Live data files and delete files.
-    async fn files(&self) -> (usize, usize) {
+    pub(super) async fn files(&self) -> (usize, usize) {
         let state = load_state(&self.load().await, &LoadOptions::default()).await.unwrap();
         (state.files.len(), state.deletes.len())
     }

@@ -1,5 +1,6 @@
 //! Whole runs over tables that a naive model knows.
 
+mod conversions;
 mod deletes;
 mod interleavings;
 mod lake;

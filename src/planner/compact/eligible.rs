@@ -32,7 +32,7 @@ impl Eligible {
                 Some(SkipReason::InTier { tier })
             } else if let Some(why) = unsupported_deletes(state, burdens.of(index)) {
                 Some(why)
-            } else if spec_id != default_spec {
+            } else if spec_id != default_spec && !policy.only_deletes {
                 Some(SkipReason::OldSpec { spec_id })
             } else {
                 None

@@ -5,6 +5,7 @@
 //! holds half a target at all. Only files outside of that band (or in another codec) ever start a rewrite, which makes the
 //! result a fixed point (I8): an output is never a reason to rewrite.
 
+mod deletes;
 pub(in crate::planner) mod eligible;
 pub(in crate::planner) mod groups;
 pub(in crate::planner) mod route;
@@ -14,8 +15,8 @@ use std::collections::{BTreeMap, HashSet};
 
 use crate::error::{Error, Result};
 use crate::model::{
-    Base, CompactPlan, CompactPolicy, Footer, InputFile, OutputSpec, PlanTotals, RewriteTask, Skipped, TableState,
-    Task, TaskDelete,
+    Base, CompactPlan, CompactPolicy, Footer, InputFile, OutputSpec, PlanTotals, RewriteTask, Route, Skipped,
+    TableState, Task, TaskDelete,
 };
 use crate::planner::deletes::{Burdens, fates};
 
@@ -35,6 +36,9 @@ const MOST_LOOKS_AHEAD: u32 = 16;
 /// As [`plan`].
 pub fn footers_wanted(state: &TableState, policy: &CompactPolicy) -> Result<Vec<String>> {
     refuse_unsupported(state)?;
+    if policy.only_deletes {
+        return Ok(Vec::new());
+    }
     let burdens = Burdens::find(state);
     let found = Eligible::find(state, policy, &burdens)?;
     let ours = eligible::our_snapshots(state);
@@ -70,6 +74,9 @@ pub fn plan(state: &TableState, policy: &CompactPolicy, now_ms: i64) -> Result<C
     let mut burdens = Burdens::find(state);
     let mut looks = 0;
     let (mut groups, mut skipped) = loop {
+        if policy.only_deletes {
+            break deletes::grouped(state, policy, &burdens)?;
+        }
         let (groups, skipped) = grouped(state, policy, &burdens)?;
         let inputs = groups.iter().flat_map(|group| &group.inputs);
         let rewritten: HashSet<&str> = inputs.map(|input| input.path.as_str()).collect();
@@ -89,7 +96,8 @@ pub fn plan(state: &TableState, policy: &CompactPolicy, now_ms: i64) -> Result<C
         .collect();
     skipped.sort_by(|a, b| a.path.cmp(&b.path));
     let deletes = fates(state, policy, &burdens, &tasks);
-    let rewrites = || tasks.iter().map(|Task::Rewrite(task)| task);
+    let all = || tasks.iter().map(|Task::Rewrite(task)| task);
+    let rewrites = || all().filter(|task| task.route != Route::Deletes);
     let totals = PlanTotals {
         files: state.files.len() as u64,
         bytes: state.data_bytes(),
@@ -99,6 +107,7 @@ pub fn plan(state: &TableState, policy: &CompactPolicy, now_ms: i64) -> Result<C
         output_bytes: rewrites().map(|task| task.output.bytes).sum(),
         delete_files: state.deletes.len() as u64,
         retired_delete_files: deletes.iter().filter(|delete| delete.fate.goes()).count() as u64,
+        new_delete_files: all().filter(|task| task.route == Route::Deletes).map(|task| task.output.files).sum(),
     };
     Ok(CompactPlan {
         table: state.name.clone(),
@@ -132,9 +141,12 @@ fn grouped(state: &TableState, policy: &CompactPolicy, burdens: &Burdens) -> Res
 
 fn task(state: &TableState, policy: &CompactPolicy, id: u32, mut group: Group) -> RewriteTask {
     let partition = state.partition(group.partition);
-    let read: u64 = group.inputs.iter().map(|input| input.size).sum();
+    let mut read: u64 = group.inputs.iter().map(|input| input.size).sum();
     let footers: Vec<Option<&Footer>> = group.inputs.iter().map(|input| state.footers.get(&input.path)).collect();
     let deletes = own_deletes(state, &mut group.inputs);
+    if group.route == Route::Deletes {
+        read = deletes::bytes_read(&deletes, read);
+    }
     RewriteTask {
         id,
         spec_id: partition.spec_id,
@@ -142,7 +154,7 @@ fn task(state: &TableState, policy: &CompactPolicy, id: u32, mut group: Group) -
         why: group.why,
         route: group.route,
         route_why: group.route_why,
-        sort_order_id: groups::kept_sort_order(state, &group.inputs),
+        sort_order_id: groups::kept_sort_order(state, &group.inputs).filter(|_| group.route != Route::Deletes),
         estimate: size::estimate(policy, group.route, read, group.output_bytes, &footers),
         output: OutputSpec {
             directory: directory(state, &partition.path),

@@ -36,6 +36,8 @@ pub(in crate::planner) fn estimate(
 ) -> Estimate {
     let (speed, memory) = match route {
         Route::Copy | Route::Transfer => (COPY_BYTES_PER_SECOND, 0),
+        // Nothing is encoded but positions: what is read sets the pace.
+        Route::Deletes => (MERGE_BYTES_PER_SECOND, 0),
         Route::Merge | Route::Encode => {
             let speed = if route == Route::Merge { MERGE_BYTES_PER_SECOND } else { ENCODE_BYTES_PER_SECOND };
             let largest = footers.iter().flatten().flat_map(|f| &f.row_groups).map(|g| g.compressed).max().unwrap_or(0);

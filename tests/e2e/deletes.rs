@@ -1,0 +1,127 @@
+//! Deletes as Flink and Spark write them: applied, retired, and rewritten by themselves.
+
+use serde_json::{Value, json};
+
+use crate::support::{Lake, has_python, same_rows};
+
+#[test]
+fn should_apply_positions_on_the_way_and_remove_their_file() {
+    if !has_python() {
+        return;
+    }
+    let lake = Lake::sqlite();
+    lake.make(&["--appends", "8"]);
+    // Position deletes for files of 2023, written as Flink or Spark would.
+    lake.script("delete_files.py", &["--positions", "--year", "2023"]);
+    let before = lake.rows(&[]);
+    let report = lake.run(&["compact", "--table", "db.t", "--json"]).exits(0).report();
+    assert_eq!(report["status"], "committed", "{report}");
+    assert_eq!((&report["delete_files_before"], &report["delete_files_after"]), (&json!(1), &json!(0)));
+    assert_eq!(report["rows_deleted"], 8);
+    let after = lake.rows(&[]);
+    same_rows(&before, &after);
+    let plan = lake.run(&["plan", "compact", "--table", "db.t", "--json"]).exits(0).json();
+    assert_eq!(plan["plans"][0]["tasks"], json!([]), "{plan}");
+    let snapshot = lake.snapshot();
+    assert_eq!(snapshot["summary"]["operation"], "replace");
+    for (key, value) in [("removed-delete-files", "1"), ("removed-position-deletes", "8"), ("total-delete-files", "0")]
+    {
+        assert_eq!(snapshot["summary"][key], value, "{key} in {snapshot}");
+    }
+}
+
+#[test]
+fn should_apply_equality_deletes_of_a_partition_and_of_the_whole_table() {
+    if !has_python() {
+        return;
+    }
+    let lake = Lake::sqlite();
+    lake.make(&["--appends", "6"]);
+    // As Flink would: rows by id everywhere, then in one year only; rows that come after them live. DuckDB 1.5 applies those
+    // of one partition to all of them, so the truth is a second table whose writer rewrote its files instead.
+    let twin = Lake::sqlite();
+    twin.make(&["--appends", "6"]);
+    for deletes in
+        [&["--equality", "0,1,2,3,250,700,1199,5000"][..], &["--equality", "10,11,12,13,14,15,16,17", "--year", "2023"]]
+    {
+        lake.script("delete_files.py", deletes);
+        twin.script("delete_files.py", &[deletes, &["--rewrite"]].concat());
+    }
+    let left = twin.rows(&[]);
+    let rows = left["rows"].as_u64().unwrap();
+    assert!((1185..1193).contains(&rows), "the test tests nothing: {left}");
+    let report = lake.run(&["compact", "--table", "db.t", "--verify", "content", "--json"]).exits(0).report();
+    assert_eq!(report["status"], "committed", "{report}");
+    assert_eq!((&report["delete_files_before"], &report["delete_files_after"]), (&json!(2), &json!(0)), "{report}");
+    assert_eq!(report["rows_deleted"], 1200 - rows);
+    same_rows(&left, &lake.rows(&[]));
+    let again = lake.run(&["compact", "--table", "db.t", "--json"]).exits(0).report();
+    assert_eq!(again["status"], "nothing-to-do", "{again}");
+}
+
+fn deletes(lake: &Lake, more: &[&str]) -> Value {
+    lake.run(&[&["compact", "--deletes", "--table", "db.t", "--verify", "content", "--json"], more].concat())
+        .exits(0)
+        .report()
+}
+
+#[test]
+fn should_turn_equality_deletes_into_positions_that_every_reader_applies() {
+    if !has_python() {
+        return;
+    }
+    let lake = Lake::sqlite();
+    lake.make(&["--appends", "6"]);
+    // PyIceberg refuses tables with equality deletes, and DuckDB takes those of a partition for global: the truth is a second
+    // table whose writer rewrote its files instead.
+    let twin = Lake::sqlite();
+    twin.make(&["--appends", "6"]);
+    for deletes in
+        [&["--equality", "0,1,2,3,250,700,1199,5000"][..], &["--equality", "10,11,12,13,14,15,16,17", "--year", "2023"]]
+    {
+        lake.script("delete_files.py", deletes);
+        twin.script("delete_files.py", &[deletes, &["--rewrite"]].concat());
+    }
+    let left = twin.rows(&[]);
+    let said = lake.run(&["compact", "--deletes", "--table", "db.t", "--dry-run"]).exits(0).stdout;
+    assert!(said.contains("files of equality deletes") && said.contains("their positions are written anew"), "{said}");
+    let dry = deletes(&lake, &["--dry-run"]);
+    assert_eq!((&dry["status"], &dry["files_after"]), (&json!("dry-run"), &dry["files_before"]), "{dry}");
+    let plan = lake.path("deletes.plan").display().to_string();
+    lake.run(&["plan", "compact", "--deletes", "--table", "db.t", "-o", &plan]).exits(0);
+    let report = lake.run(&["apply", &plan, "--json"]).exits(0).report();
+    assert_eq!((&report["status"], &report["files_after"]), (&json!("committed"), &report["files_before"]), "{report}");
+    assert_eq!(
+        (&report["delete_files_before"], &report["delete_files_after"]),
+        (&json!(2), &dry["delete_files_after"])
+    );
+    same_rows(&left, &lake.rows(&[]));
+    let snapshot = lake.snapshot();
+    assert_eq!(snapshot["summary"]["operation"], "replace");
+    assert_eq!(snapshot["summary"]["total-equality-deletes"], "0", "{snapshot}");
+    assert_eq!(deletes(&lake, &[])["status"], "nothing-to-do");
+    // The positions are ordinary deletes: a compaction applies them, and their files go.
+    let report = lake.run(&["compact", "--table", "db.t", "--json"]).exits(0).report();
+    assert_eq!((&report["status"], &report["delete_files_after"]), (&json!("committed"), &json!(0)), "{report}");
+    same_rows(&left, &lake.rows(&[]));
+}
+
+#[test]
+fn should_merge_many_files_of_positions() {
+    if !has_python() {
+        return;
+    }
+    let lake = Lake::sqlite();
+    lake.make(&["--appends", "3"]);
+    for _ in 0..5 {
+        lake.script("delete_files.py", &["--positions", "--year", "2023"]);
+    }
+    lake.script("delete_files.py", &["--positions", "--year", "2022"]);
+    let before = lake.rows(&[]);
+    assert_eq!(deletes(&lake, &["--min-input-files", "6"])["status"], "nothing-to-do");
+    let report = deletes(&lake, &[]);
+    assert_eq!((&report["delete_files_before"], &report["delete_files_after"]), (&json!(6), &json!(2)), "{report}");
+    same_rows(&before, &lake.rows(&[]));
+    let error = lake.run(&["compact", "--deletes", "--table", "db.t", "--max-files-to-rewrite", "30"]).exits(2).stderr;
+    assert!(error.contains("--deletes rewrites none"), "{error}");
+}
