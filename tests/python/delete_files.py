@@ -7,6 +7,7 @@ together from its parts.
                                            rewriting data files, for comparison
     delete_files.py --by column=text,...   rows by a column of texts, in the whole table
 """
+import contextlib
 import os
 import time
 import uuid
@@ -25,9 +26,14 @@ from pyiceberg.types import IntegerType, ListType
 import lake
 
 
-# The spec's equality_ids are ints; PyIceberg 0.12 writes longs, which the reference implementation can't read.
-next(f for f in DATA_FILE_TYPE[2].fields if f.name == "equality_ids").__dict__["field_type"] = ListType(
-    element_id=136, element_type=IntegerType(), element_required=True)
+@contextlib.contextmanager
+def ids_as_ints():
+    """The spec's equality_ids are ints; PyIceberg 0.12 writes longs, which the reference implementation can't read."""
+    column = next(f for f in DATA_FILE_TYPE[2].fields if f.name == "equality_ids").__dict__
+    longs, column["field_type"] = column["field_type"], ListType(
+        element_id=136, element_type=IntegerType(), element_required=True)
+    yield
+    column["field_type"] = longs
 
 
 def field(name, kind, number, nullable=False):
@@ -72,7 +78,8 @@ def commit(table, spec, rows, year, equality_ids):
     sequence = table.metadata.last_sequence_number + 1
 
     manifest_path = f"{base}/metadata/{uuid.uuid4()}-m0.avro"
-    with write_manifest(2, spec, table.schema(), table.io.new_output(manifest_path), snapshot_id, "deflate") as writer:
+    with ids_as_ints(), write_manifest(
+            2, spec, table.schema(), table.io.new_output(manifest_path), snapshot_id, "deflate") as writer:
         writer.content = lambda: ManifestContent.DELETES
         writer._meta["content"] = "deletes"
         writer.add_entry(ManifestEntry.from_args(status=ManifestEntryStatus.ADDED, snapshot_id=snapshot_id,
