@@ -65,11 +65,30 @@ fn entry<'s>(
     if let Some(id) = file.sort_order_id {
         builder.sort_order_id(id);
     }
-    builder.build().map_err(|e| Error::internal(format!("{} has no manifest entry", file.path)).caused_by(e))
+    built(&builder, &file.path)
 }
 
 /// The entry of a file that was copied whole to another place: everything else that is known of it stays.
 pub(super) fn moved(entry: &DataFile, spec_id: i32, path: &str) -> Result<DataFile> {
+    built(&copied(entry, spec_id, path), path)
+}
+
+/// A data file that says itself which row id its first row has: only added files may leave that to their manifest (spec,
+/// "First Row ID Inheritance"). `next` is what the manifest hands down next, and moves on.
+pub(super) fn with_row_ids(file: &DataFile, spec_id: i32, next: &mut Option<u64>) -> Result<DataFile> {
+    let (Some(first), None) = (*next, file.first_row_id()) else { return Ok(file.clone()) };
+    *next = first.checked_add(file.record_count());
+    let path = file.file_path();
+    let mut builder = copied(file, spec_id, path);
+    builder.first_row_id(i64::try_from(first).ok());
+    built(&builder, path)
+}
+
+fn built(builder: &DataFileBuilder, path: &str) -> Result<DataFile> {
+    builder.build().map_err(|e| Error::internal(format!("{path} has no manifest entry")).caused_by(e))
+}
+
+fn copied(entry: &DataFile, spec_id: i32, path: &str) -> DataFileBuilder {
     let mut builder = DataFileBuilder::default();
     builder
         .content(entry.content_type())
@@ -92,7 +111,7 @@ pub(super) fn moved(entry: &DataFile, spec_id: i32, path: &str) -> Result<DataFi
     if let Some(id) = entry.sort_order_id() {
         builder.sort_order_id(id);
     }
-    builder.build().map_err(|e| Error::internal(format!("{path} has no manifest entry")).caused_by(e))
+    builder
 }
 
 fn primitive(schema: &Schema, id: i32) -> Option<&PrimitiveType> {

@@ -28,9 +28,12 @@ impl Written<'_> {
         let output = self.io().new_output(&path).map_err(broken)?.writer().await.map_err(broken)?;
         let mut list = match version {
             FormatVersion::V1 => ManifestListWriter::v1(output, id, parent_id),
-            FormatVersion::V2 | FormatVersion::V3 => ManifestListWriter::v2(output, id, parent_id, sequence),
+            FormatVersion::V2 => ManifestListWriter::v2(output, id, parent_id, sequence),
+            FormatVersion::V3 => ManifestListWriter::v3(output, id, parent_id, sequence, Some(table.next_row_id())),
         };
         list.add_manifests(manifests.into_iter()).map_err(broken)?;
+        // New manifests, and those from before an upgrade, got row ids (spec, "First Row ID Assignment").
+        let next_row_id = list.next_row_id();
         list.close().await.map_err(broken)?;
         let mut summary = change.summary(parent.map(|snapshot| &snapshot.summary().additional_properties));
         summary.insert("icewright.version".to_owned(), env!("CARGO_PKG_VERSION").to_owned());
@@ -39,14 +42,17 @@ impl Written<'_> {
         summary.extend(more.iter().map(|(key, value)| (key.clone(), value.clone())));
         // Never older than what is there, whatever this machine's clock says.
         let newest = parent.map_or(0, |snapshot| snapshot.timestamp_ms()).max(table.last_updated_ms());
-        Ok(Snapshot::builder()
+        let snapshot = Snapshot::builder()
             .with_snapshot_id(id)
             .with_parent_snapshot_id(parent_id)
             .with_sequence_number(sequence)
             .with_timestamp_ms(self.ambient.now_ms().max(newest + 1))
             .with_manifest_list(path)
             .with_summary(Summary { operation, additional_properties: summary })
-            .with_schema_id(table.current_schema_id())
-            .build())
+            .with_schema_id(table.current_schema_id());
+        Ok(match next_row_id.filter(|_| version == FormatVersion::V3) {
+            Some(next) => snapshot.with_row_range(table.next_row_id(), next - table.next_row_id()).build(),
+            None => snapshot.build(),
+        })
     }
 }

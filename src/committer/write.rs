@@ -11,7 +11,7 @@ use iceberg::spec::{
 use super::AppendFile;
 use super::change::Change;
 use super::check::{Check, Found};
-use super::entries::{data_file, moved};
+use super::entries::{data_file, moved, with_row_ids};
 use super::retire::{Retired, key_of};
 use crate::error::{Error, Result};
 use crate::lake::{Ambient, LoadedTable, file_io, metadata};
@@ -224,9 +224,8 @@ impl<'a> Written<'a> {
             FormatVersion::V1 => builder.build_v1(),
             FormatVersion::V2 if kind.deletes => builder.build_v2_deletes(),
             FormatVersion::V2 => builder.build_v2_data(),
-            FormatVersion::V3 => {
-                return Err(Error::unsupported(format!("table {} has format version 3", self.table.name)));
-            }
+            FormatVersion::V3 if kind.deletes => builder.build_v3_deletes(),
+            FormatVersion::V3 => builder.build_v3_data(),
         })
     }
 
@@ -271,8 +270,10 @@ impl Touched<'_> {
 }
 
 fn carry_over(writer: &mut ManifestWriter, touched: &Touched<'_>, removed: &HashSet<&str>) -> Result<()> {
+    let mut next_row_id = touched.file.first_row_id;
     for entry in touched.live() {
-        let (data, sequence) = (entry.data_file().clone(), entry.sequence_number().unwrap_or(0));
+        let data = with_row_ids(entry.data_file(), touched.file.partition_spec_id, &mut next_row_id)?;
+        let sequence = entry.sequence_number().unwrap_or(0);
         let file_sequence = Some(entry.file_sequence_number.unwrap_or(sequence));
         let goes = match touched.deletes {
             Some(keys) => keys.contains(&key_of(entry)),

@@ -82,11 +82,20 @@ pub fn typed(location: &str, document: &Value) -> Result<TableMetadata> {
     })
 }
 
-/// Checks a change's requirements against a document's typed form.
+/// Checks a change's requirements against a document's typed form, and that nobody else has given out its row ids: a
+/// commit to another branch may have.
 ///
 /// # Errors
 /// The first requirement that fails, in words.
 pub fn check(metadata: &TableMetadata, change: &TableChange) -> std::result::Result<(), String> {
+    for update in &change.updates {
+        if let TableUpdate::AddSnapshot { snapshot } = update
+            && let Some(first) = snapshot.first_row_id()
+            && first < metadata.next_row_id()
+        {
+            return Err(format!("row ids from {first} on were given out by another commit"));
+        }
+    }
     change.requirements.iter().try_for_each(|requirement| requirement.check(Some(metadata)).map_err(|e| e.to_string()))
 }
 
@@ -132,6 +141,11 @@ fn one(table: &mut Map<String, Value>, update: &TableUpdate, now_ms: i64) -> Res
                 }
             } else if let Some(number) = snapshot.get("sequence-number").and_then(Value::as_i64) {
                 table.insert("last-sequence-number".into(), json!(number));
+            }
+            let row_ids = ["first-row-id", "added-rows"].map(|key| snapshot.get(key).and_then(Value::as_u64));
+            if let (3.., [Some(first), Some(added)]) = (version, row_ids) {
+                let known = table.get("next-row-id").and_then(Value::as_u64).unwrap_or(0);
+                table.insert("next-row-id".into(), json!(known.max(first.saturating_add(added))));
             }
             push(table, "snapshots", snapshot);
         }

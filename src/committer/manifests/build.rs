@@ -191,10 +191,8 @@ impl Build<'_> {
             (FormatVersion::V1, _) => builder.build_v1(),
             (FormatVersion::V2, false) => builder.build_v2_data(),
             (FormatVersion::V2, true) => builder.build_v2_deletes(),
-            (FormatVersion::V3, _) => {
-                return Err(Error::unsupported(format!("table {} has format version 3", self.table.name))
-                    .hint("the row ids that its manifests hand down are not kept yet"));
-            }
+            (FormatVersion::V3, false) => builder.build_v3_data(),
+            (FormatVersion::V3, true) => builder.build_v3_deletes(),
         };
         let file = writer.write_manifest_file().await.map_err(broken)?;
         let bytes = io.new_input(path).map_err(broken)?.read().await.map_err(broken)?;

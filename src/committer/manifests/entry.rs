@@ -18,6 +18,7 @@ mod id {
     pub(super) const RECORDS: i32 = 103;
     pub(super) const BLOCK_SIZE: i32 = 105;
     pub(super) const CONTENT: i32 = 134;
+    pub(super) const FIRST_ROW: i32 = 142;
 }
 /// Deprecated, and dropped by the reference implementation too: block_size_in_bytes, file_ordinal, sort_columns,
 /// distinct_counts.
@@ -33,6 +34,20 @@ const BLOCK_SIZE: i64 = 64 * 1024 * 1024;
 pub(super) struct Inherited {
     pub(super) snapshot_id: i64,
     pub(super) sequence_number: i64,
+    /// The row id of the first row of the next data file that has none, from format version 3 on.
+    pub(super) first_row_id: Option<i64>,
+}
+
+impl Inherited {
+    /// The first row id of a live data file: its own, or the next one (spec, "First Row ID Inheritance").
+    pub(super) fn first_row_id(&mut self, own: Option<i64>, records: i64) -> Option<i64> {
+        if own.is_some() {
+            return own;
+        }
+        let inherited = self.first_row_id?;
+        self.first_row_id = inherited.checked_add(records);
+        Some(inherited)
+    }
 }
 
 /// A live entry as it was appended to the output.
@@ -73,15 +88,22 @@ impl<'o> Transcoder<'o> {
     pub(super) fn next(
         &self,
         cursor: &mut Cursor<'_>,
-        inherited: Inherited,
+        inherited: &mut Inherited,
         out: &mut Vec<u8>,
     ) -> Result<Option<Live>> {
         let (mut status, mut snapshot, mut sequence, mut file_sequence) = (None, None, None, None);
         let mut values: Vec<(&Shape, &[u8])> = Vec::with_capacity(24);
+        let (mut rows, mut first_row_id) = (None, None);
         for field in self.from.fields() {
             if field.id == Some(id::DATA_FILE) {
                 for part in field.shape.fields() {
-                    values.push((&part.shape, part.shape.slice(cursor)?));
+                    let bytes = part.shape.slice(cursor)?;
+                    match part.id {
+                        Some(id::RECORDS) => rows = part.shape.number(bytes)?,
+                        Some(id::FIRST_ROW) => first_row_id = part.shape.number(bytes)?,
+                        _ => {}
+                    }
+                    values.push((&part.shape, bytes));
                 }
                 continue;
             }
@@ -108,6 +130,7 @@ impl<'o> Transcoder<'o> {
             None => damaged("an existing entry has no sequence number"),
         };
         let (sequence, file_sequence) = (inherit(sequence)?, inherit(file_sequence)?);
+        let first_row_id = inherited.first_row_id(first_row_id, rows.unwrap_or(0));
         let (mut path, mut partition, mut records) = (0..0, 0..0, None);
         for field in self.to.fields() {
             match field.id {
@@ -116,7 +139,7 @@ impl<'o> Transcoder<'o> {
                 Some(id::SEQUENCE) => field.shape.put_number(sequence, out)?,
                 Some(id::FILE_SEQUENCE) => field.shape.put_number(file_sequence, out)?,
                 Some(id::DATA_FILE) => {
-                    for (part, range) in self.file(&field.shape, &values, out)? {
+                    for (part, range) in self.file(&field.shape, &values, first_row_id, out)? {
                         match part {
                             id::PATH => path = range,
                             id::PARTITION => partition = range,
@@ -134,11 +157,21 @@ impl<'o> Transcoder<'o> {
     }
 
     /// Appends the data file; gives the places of what is needed of it.
-    fn file(&self, to: &Shape, values: &[(&Shape, &[u8])], out: &mut Vec<u8>) -> Result<Vec<(i32, Range<usize>)>> {
+    fn file(
+        &self,
+        to: &Shape,
+        values: &[(&Shape, &[u8])],
+        first_row_id: Option<i64>,
+        out: &mut Vec<u8>,
+    ) -> Result<Vec<(i32, Range<usize>)>> {
         let mut places = Vec::with_capacity(3);
         for (field, source) in to.fields().iter().zip(&self.sources) {
             let start = out.len();
             match (source.map(|source| values[source]), field.id) {
+                (_, Some(id::FIRST_ROW)) => match first_row_id {
+                    Some(first) => field.shape.put_number(first, out)?,
+                    None => field.shape.put_null(out)?,
+                },
                 (Some((shape, bytes)), _) => shape.convert(&mut Cursor(bytes), &field.shape, out)?,
                 (None, Some(id::CONTENT)) => field.shape.put_number(0, out)?,
                 (None, Some(id::BLOCK_SIZE)) => field.shape.put_number(BLOCK_SIZE, out)?,

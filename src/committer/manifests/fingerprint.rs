@@ -1,5 +1,5 @@
 //! What must be equal before and after: how many entries, how many rows, and an order-free hash of every live entry with
-//! its file, its snapshot and its sequence numbers (I2, I3). Read with another decoder than the one that rewrites.
+//! its file, its snapshot, its sequence numbers and its row ids (I2, I3). Read with another decoder than the one that rewrites.
 
 use serde::Deserialize;
 use serde_avro_fast::object_container_file_encoding::Reader;
@@ -37,6 +37,8 @@ struct File {
     file_size_in_bytes: i64,
     #[serde(default)]
     sort_order_id: Option<i32>,
+    #[serde(default)]
+    first_row_id: Option<i64>,
 }
 
 /// The status of an entry whose file was deleted.
@@ -45,18 +47,18 @@ const DELETED: i32 = 2;
 impl Fingerprint {
     /// Adds the live entries of a manifest. The decoder gets its blocks uncompressed: `PyIceberg` leaves three bytes of a
     /// checksum behind each compressed one, which it would refuse.
-    pub(super) fn add(&mut self, manifest: &[u8], inherited: Inherited) -> Result<()> {
+    pub(super) fn add(&mut self, manifest: &[u8], mut inherited: Inherited) -> Result<()> {
         let mut container = Container::open(manifest)?;
         let mut plain = Plain::new(&container);
         while let Some((count, block)) = container.block()? {
             if let Some(file) = plain.block(count, &block) {
-                self.add_plain(&file, inherited)?;
+                self.add_plain(&file, &mut inherited)?;
             }
         }
-        self.add_plain(&plain.finish(), inherited)
+        self.add_plain(&plain.finish(), &mut inherited)
     }
 
-    fn add_plain(&mut self, manifest: &[u8], inherited: Inherited) -> Result<()> {
+    fn add_plain(&mut self, manifest: &[u8], inherited: &mut Inherited) -> Result<()> {
         let broken = |e: String| Trouble::Damaged(format!("an entry can't be read: {e}"));
         let mut reader = Reader::from_slice(manifest).map_err(|e| broken(e.to_string()))?;
         for entry in reader.deserialize::<Entry>() {
@@ -66,15 +68,18 @@ impl Fingerprint {
                 continue;
             }
             let sequence = |number: Option<i64>| number.unwrap_or(inherited.sequence_number);
+            let (sequence_number, file_sequence_number) = (sequence(sequence_number), sequence(file_sequence_number));
+            let first_row_id = inherited.first_row_id(data_file.first_row_id, data_file.record_count);
             let mut bytes = data_file.file_path.into_bytes();
             for number in [
                 snapshot_id.unwrap_or(inherited.snapshot_id),
-                sequence(sequence_number),
-                sequence(file_sequence_number),
+                sequence_number,
+                file_sequence_number,
                 data_file.record_count,
                 data_file.file_size_in_bytes,
                 i64::from(data_file.content),
                 i64::from(data_file.sort_order_id.unwrap_or(-1)),
+                first_row_id.unwrap_or(-1),
             ] {
                 bytes.extend_from_slice(&number.to_le_bytes());
             }

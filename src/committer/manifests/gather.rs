@@ -223,7 +223,11 @@ pub(super) struct Window {
 }
 
 pub(super) fn inherited(file: &ManifestFile) -> Inherited {
-    Inherited { snapshot_id: file.added_snapshot_id, sequence_number: file.sequence_number }
+    Inherited {
+        snapshot_id: file.added_snapshot_id,
+        sequence_number: file.sequence_number,
+        first_row_id: file.first_row_id.and_then(|first| i64::try_from(first).ok()),
+    }
 }
 
 /// Hands over the live entries of a manifest, each with its partition.
@@ -235,12 +239,12 @@ fn each(
 ) -> Result<()> {
     let mut container = Container::open(bytes)?;
     let transcoder = Transcoder::new(Shape::of(&container.schema()?)?, shape)?;
-    let mut out = Vec::new();
+    let (mut out, mut inherited) = (Vec::new(), inherited(file));
     while let Some((count, block)) = container.block()? {
         let mut cursor = Cursor(&block);
         for _ in 0..count {
             out.clear();
-            let Some(live) = transcoder.next(&mut cursor, inherited(file), &mut out)? else { continue };
+            let Some(live) = transcoder.next(&mut cursor, &mut inherited, &mut out)? else { continue };
             let path = u32::try_from(live.path.start);
             let path = path.map_err(|_| Trouble::Unsupported("an entry has more than 4 GiB".into()))?;
             let (sequence_number, records) = (live.sequence_number, live.records);

@@ -87,7 +87,7 @@ impl Roller {
         let numbers: Vec<u32> = open.partitions.into_iter().collect();
         let bytes = open.packer.finish();
         // All entries say everything themselves: there is nothing to inherit.
-        self.fingerprint.add(&bytes, Inherited { snapshot_id: -1, sequence_number: 0 })?;
+        self.fingerprint.add(&bytes, Inherited { snapshot_id: -1, sequence_number: 0, first_row_id: None })?;
         let file = ManifestFile {
             manifest_length: bytes.len() as i64,
             existing_files_count: Some(u32::try_from(open.entries).unwrap_or(u32::MAX)),

@@ -23,7 +23,7 @@ use spread::Spread;
 /// Plans a rewrite of a table's manifests.
 ///
 /// # Errors
-/// `Unsupported` for tables whose manifests can't be rewritten without loss (format version 3, encryption);
+/// `Unsupported` for tables whose manifests can't be rewritten without loss (encryption);
 /// `InvalidInput` for a policy that contradicts itself.
 pub fn plan(state: &TableState, policy: &ManifestPolicy, now_ms: i64) -> Result<ManifestPlan> {
     policy.validate()?;
@@ -122,11 +122,6 @@ fn choose<'a>(manifests: &[&'a ManifestInfo], policy: &ManifestPolicy) -> Choice
 
 /// Refuses whole tables whose manifests can't be rewritten without loss (I10).
 fn refuse_unsupported(state: &TableState) -> Result<()> {
-    let version = state.metadata.format_version() as u8;
-    if version > 2 {
-        return Err(Error::unsupported(format!("table {} has format version {version}", state.name))
-            .hint("the row ids that its manifests hand down are not kept yet: its manifests are left alone"));
-    }
     let encrypted = state.metadata.properties().contains_key("encryption.key-id")
         || state.metadata.encryption_keys_iter().next().is_some();
     if encrypted {
