@@ -74,13 +74,14 @@ pub(super) fn moved(entry: &DataFile, spec_id: i32, path: &str) -> Result<DataFi
 }
 
 /// A data file that says itself which row id its first row has: only added files may leave that to their manifest (spec,
-/// "First Row ID Inheritance"). `next` is what the manifest hands down next, and moves on.
-pub(super) fn with_row_ids(file: &DataFile, spec_id: i32, next: &mut Option<u64>) -> Result<DataFile> {
-    let (Some(first), None) = (*next, file.first_row_id()) else { return Ok(file.clone()) };
-    *next = first.checked_add(file.record_count());
+/// "First Row ID Inheritance").
+pub(super) fn with_row_id(file: &DataFile, spec_id: i32, first_row_id: Option<i64>) -> Result<DataFile> {
+    if file.first_row_id() == first_row_id {
+        return Ok(file.clone());
+    }
     let path = file.file_path();
     let mut builder = copied(file, spec_id, path);
-    builder.first_row_id(i64::try_from(first).ok());
+    builder.first_row_id(first_row_id);
     built(&builder, path)
 }
 

@@ -2,6 +2,7 @@
 
 mod deletes;
 mod manifests;
+mod row_ids;
 
 use std::collections::{HashSet, VecDeque};
 use std::fmt;

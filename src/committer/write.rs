@@ -11,10 +11,10 @@ use iceberg::spec::{
 use super::AppendFile;
 use super::change::Change;
 use super::check::{Check, Found};
-use super::entries::{data_file, moved, with_row_ids};
+use super::entries::{data_file, moved, with_row_id};
 use super::retire::{Retired, key_of};
 use crate::error::{Error, Result};
-use crate::lake::{Ambient, LoadedTable, file_io, metadata};
+use crate::lake::{Ambient, LoadedTable, RowIds, file_io, metadata};
 use crate::model::{Base, DeleteKey, MIB, Outcome, Route};
 
 /// The size that manifests are merged up to when the table does not say.
@@ -270,9 +270,10 @@ impl Touched<'_> {
 }
 
 fn carry_over(writer: &mut ManifestWriter, touched: &Touched<'_>, removed: &HashSet<&str>) -> Result<()> {
-    let mut next_row_id = touched.file.first_row_id;
+    let mut row_ids = RowIds::of(&touched.file);
     for entry in touched.live() {
-        let data = with_row_ids(entry.data_file(), touched.file.partition_spec_id, &mut next_row_id)?;
+        let first_row_id = row_ids.of_file(entry.data_file().first_row_id(), entry.record_count());
+        let data = with_row_id(entry.data_file(), touched.file.partition_spec_id, first_row_id)?;
         let sequence = entry.sequence_number().unwrap_or(0);
         let file_sequence = Some(entry.file_sequence_number.unwrap_or(sequence));
         let goes = match touched.deletes {

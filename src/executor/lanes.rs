@@ -66,6 +66,7 @@ mod tests {
             size: bytes,
             records: 1,
             sequence_number: 1,
+            first_row_id: None,
             deletes: Vec::new(),
             deleted: 0,
             picked: PickReason::TooSmall,

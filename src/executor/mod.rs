@@ -8,8 +8,10 @@ mod budget;
 mod columns;
 mod content;
 mod cut;
+mod defaults;
 mod deletes;
 mod lanes;
+mod lineage;
 mod parquet;
 mod sample;
 mod sink;
@@ -49,7 +51,7 @@ pub struct ExecutorSettings {
 /// What a rewrite needs to know of its table.
 #[derive(Debug, Clone)]
 pub struct TableContext {
-    /// The schema that outputs are written in.
+    /// The schema that outputs are written in; with the fields of row lineage where rows keep them.
     pub schema: SchemaRef,
     /// Its older schemas, newest first: equality deletes may compare columns that were dropped since.
     pub older_schemas: Vec<SchemaRef>,

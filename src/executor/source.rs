@@ -14,6 +14,7 @@ use parquet::errors::ParquetError;
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData};
 use parquet::file::reader::{ChunkReader, Length};
 
+use super::lineage::Lineage;
 use crate::error::{Error, Result};
 use crate::lake::{Store, damaged, read_metadata};
 use crate::model::{InputFile, MIB};
@@ -33,6 +34,8 @@ pub(crate) struct Source {
     pub(crate) metadata: Arc<ParquetMetaData>,
     /// The file's schema as arrays, by its physical types alone (embedded Arrow schemas are ignored).
     pub(crate) arrow: ArrowReaderMetadata,
+    /// What its rows inherit from it.
+    pub(crate) lineage: Lineage,
     backing: Backing,
 }
 
@@ -48,7 +51,8 @@ pub(crate) async fn open_all(store: &Arc<Store>, inputs: &[InputFile]) -> Result
         .map(|input| {
             let store = store.clone();
             async move {
-                let source = open(&store, &input.path, input.size).await?;
+                let mut source = open(&store, &input.path, input.size).await?;
+                source.lineage = Lineage::of(&input);
                 let rows = source.rows();
                 if rows != input.records {
                     return Err(Error::corrupt(format!(
@@ -77,7 +81,7 @@ pub(crate) async fn open(store: &Arc<Store>, path: &str, size: u64) -> Result<So
         }
         None => Backing::Remote(store.clone()),
     };
-    Ok(Source { path: path.to_owned(), size, metadata, arrow, backing })
+    Ok(Source { path: path.to_owned(), size, metadata, arrow, lineage: Lineage::default(), backing })
 }
 
 /// The file's columns as arrays. Embedded Arrow schemas (dictionaries, time zones) are ignored: only Parquet types count.

@@ -2,6 +2,7 @@
 
 mod deletes;
 mod equality;
+mod evolution;
 
 use std::path::Path;
 
@@ -77,6 +78,7 @@ impl Bench {
             size: path.metadata().unwrap().len(),
             records: batch.num_rows() as u64,
             sequence_number: 1,
+            first_row_id: None,
             deletes: Vec::new(),
             deleted: 0,
             picked: PickReason::TooSmall,

@@ -6,6 +6,7 @@ use super::Job;
 use super::parquet::Output;
 use super::stats::{Bound, Leaf, leaves, leaves_of};
 use crate::error::{Error, Result};
+use crate::model::is_row_lineage;
 
 /// Compares the footers of inputs and outputs.
 ///
@@ -22,7 +23,7 @@ pub(super) fn stats(job: &Job, outputs: &[Output]) -> Result<()> {
     for output in outputs {
         after.add(leaves(&output.metadata, &job.table.schema), output.file.records);
     }
-    for (id, out) in &after.columns {
+    for (id, out) in after.columns.iter().filter(|(id, _)| !is_row_lineage(**id)) {
         // A column that some input lacks (added later), or that an input has under a name only, is not comparable here.
         let Some(into) = before.columns.get(id).filter(|column| column.files == before.files) else { continue };
         let name = job.table.schema.name_by_field_id(*id).unwrap_or("?");

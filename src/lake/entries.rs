@@ -16,6 +16,7 @@ use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, de};
 use serde_avro_fast::object_container_file_encoding::Reader;
 
+use super::row_ids::RowIds;
 use super::{Store, manifests::read_manifest};
 use crate::error::{Error, Result};
 use crate::model::{Blob, FieldBounds, FileFormat};
@@ -38,6 +39,8 @@ pub(super) struct LiveEntry {
     pub(super) sequence_number: i64,
     /// Sequence number of the commit that added the file itself.
     pub(super) file_sequence_number: i64,
+    /// The id of a data file's first row.
+    pub(super) first_row_id: Option<i64>,
     /// Where a deletion vector lies in the file.
     pub(super) vector: Option<Blob>,
     pub(super) snapshot_id: Option<i64>,
@@ -72,7 +75,7 @@ pub(super) async fn read_live(store: &Arc<Store>, manifest: &ManifestFile, bound
         }
         tracing::debug!(manifest = path, "a manifest is read the long way");
     }
-    from_manifest(&read_manifest(store, manifest).await?, bounds_for)
+    from_manifest(&read_manifest(store, manifest).await?, RowIds::of(manifest), bounds_for)
 }
 
 /// The header of the Avro file.
@@ -123,6 +126,8 @@ struct EntryFile<B, C> {
     referenced_data_file: Option<String>,
     #[serde(default)]
     equality_ids: Option<Vec<i32>>,
+    #[serde(default)]
+    first_row_id: Option<i64>,
     #[serde(default)]
     content_offset: Option<i64>,
     #[serde(default)]
@@ -213,7 +218,7 @@ fn live<S: Statistics>(
     kinds: &[PrimitiveType],
     bounds_for: &[i32],
 ) -> Option<Vec<LiveEntry>> {
-    let mut entries = Vec::new();
+    let (mut entries, mut row_ids) = (Vec::new(), RowIds::of(manifest));
     for entry in reader.deserialize::<Entry<S::Bytes, S::Numbers>>() {
         let entry = entry.ok()?;
         if entry.status == DELETED {
@@ -236,6 +241,7 @@ fn live<S: Statistics>(
             size: u64::try_from(file.file_size_in_bytes).ok()?,
             sequence_number: entry.sequence_number.or(inherited).unwrap_or(0),
             file_sequence_number: entry.file_sequence_number.or(inherited).or(entry.sequence_number).unwrap_or(0),
+            first_row_id: row_ids.of_file(file.first_row_id, u64::try_from(file.record_count).ok()?),
             vector: vector(file.content_offset, file.content_size_in_bytes),
             snapshot_id: entry.snapshot_id.or(Some(manifest.added_snapshot_id)),
             sort_order_id: file.sort_order_id.filter(|id| *id != 0),
@@ -425,7 +431,7 @@ impl<'de> Deserialize<'de> for RawBytes {
 }
 
 /// The same from the `iceberg` crate's manifest.
-fn from_manifest(manifest: &Manifest, bounds_for: &[i32]) -> Result<LiveEntries> {
+fn from_manifest(manifest: &Manifest, mut row_ids: RowIds, bounds_for: &[i32]) -> Result<LiveEntries> {
     let live = manifest.entries().iter().filter(|entry| entry.status != ManifestStatus::Deleted);
     let entries = live.map(|entry| {
         let data = entry.data_file();
@@ -439,6 +445,7 @@ fn from_manifest(manifest: &Manifest, bounds_for: &[i32]) -> Result<LiveEntries>
             size: data.file_size_in_bytes(),
             sequence_number: entry.sequence_number().unwrap_or(0),
             file_sequence_number: entry.file_sequence_number.or(entry.sequence_number()).unwrap_or(0),
+            first_row_id: row_ids.of_file(data.first_row_id(), data.record_count()),
             vector: vector(data.content_offset(), data.content_size_in_bytes()),
             snapshot_id: entry.snapshot_id(),
             sort_order_id: data.sort_order_id().filter(|id| *id != 0),

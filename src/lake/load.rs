@@ -96,7 +96,8 @@ impl Builder {
         let LiveEntries { schema, entries } = manifest;
         for entry in entries {
             let partition = self.partition(table, file.partition_spec_id, &entry.partition, &schema);
-            let LiveEntry { path, format, records, size, sequence_number, file_sequence_number, .. } = entry;
+            let LiveEntry { path, format, records, size, sequence_number, file_sequence_number, first_row_id, .. } =
+                entry;
             match entry.content {
                 DataContentType::Data => self.files.push(DataFile {
                     path,
@@ -106,6 +107,7 @@ impl Builder {
                     size,
                     sequence_number,
                     file_sequence_number,
+                    first_row_id,
                     snapshot_id: entry.snapshot_id,
                     sort_order_id: entry.sort_order_id,
                     encrypted: entry.encrypted,

@@ -6,7 +6,7 @@ use std::io::Read;
 
 use flate2::read::GzDecoder;
 use iceberg::TableUpdate;
-use iceberg::spec::TableMetadata;
+use iceberg::spec::{Schema, TableMetadata};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
@@ -274,6 +274,28 @@ fn push(table: &mut Map<String, Value>, key: &str, value: Value) {
 
 fn property<'a>(table: &'a Map<String, Value>, key: &str) -> Option<&'a str> {
     table.get("properties")?.get(key)?.as_str()
+}
+
+/// A column whose default for older files is there but was not understood: the `iceberg` crate (0.10.1) takes such a one
+/// for none.
+pub fn unknown_default(document: &Value, schema: &Schema) -> Option<String> {
+    fn find(kind: &Value, schema: &Schema) -> Option<String> {
+        let of_field = |field: &Value| {
+            let id = field.get("id").and_then(Value::as_i64).and_then(|id| i32::try_from(id).ok())?;
+            let here = field.get("initial-default").is_some_and(|value| !value.is_null());
+            let known = schema.field_by_id(id).is_some_and(|field| field.initial_default.is_some());
+            if here && !known {
+                return Some(schema.name_by_field_id(id).unwrap_or("?").to_owned());
+            }
+            find(field.get("type")?, schema)
+        };
+        let fields = kind.get("fields").and_then(Value::as_array).into_iter().flatten();
+        let inner = ["element", "key", "value"].iter().filter_map(|key| kind.get(key));
+        fields.filter_map(of_field).next().or_else(|| inner.filter_map(|kind| find(kind, schema)).next())
+    }
+    let id = |schema: &Value| schema.get("schema-id").and_then(Value::as_i64);
+    let mut schemas = document.get("schemas").and_then(Value::as_array).into_iter().flatten();
+    find(schemas.find(|found| id(found) == Some(schema.schema_id().into()))?, schema)
 }
 
 /// The folder that metadata files go to: `write.metadata.path`, or `<location>/metadata`.

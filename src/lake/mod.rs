@@ -23,6 +23,7 @@ mod partition_path;
 pub mod references;
 mod replica;
 pub mod rest;
+mod row_ids;
 mod similar;
 pub mod sql;
 pub mod store;
@@ -40,6 +41,7 @@ pub use load::{LoadOptions, load_state};
 pub use locations::TableLocations;
 pub(crate) use manifest_info::manifest_info;
 pub use partition_path::partition_path;
+pub(crate) use row_ids::RowIds;
 pub use store::{FileInfo, Links, Location, Props, Store, match_key};
 
 use crate::error::{Error, Result};

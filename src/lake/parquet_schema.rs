@@ -24,7 +24,7 @@ pub struct WriteSchema {
 /// The physical schema for an Iceberg schema.
 ///
 /// # Errors
-/// `Unsupported` for a type that can't be written (v3's variant, geometry, unknown, nanoseconds).
+/// `Unsupported` for a type that can't be written (v3's variant, geometry, unknown).
 pub fn write_schema(schema: &Schema) -> Result<WriteSchema> {
     let fields = schema.as_struct().fields().iter().map(field).collect::<Result<Vec<_>>>()?;
     let root = ParquetType::group_type_builder("table").with_fields(fields).build().map_err(invalid)?;
@@ -81,6 +81,7 @@ fn typed(name: &str, id: i32, repetition: Repetition, kind: &Type) -> Result<Arc
 
 fn primitive(name: &str, id: i32, repetition: Repetition, kind: &PrimitiveType) -> Result<Arc<ParquetType>> {
     let timestamp = |utc| LogicalType::Timestamp { is_adjusted_to_u_t_c: utc, unit: TimeUnit::MICROS };
+    let nanos = |utc| LogicalType::Timestamp { is_adjusted_to_u_t_c: utc, unit: TimeUnit::NANOS };
     // (physical type, logical type, fixed length, precision, scale)
     let (physical, logical, length, precision, scale) = match kind {
         PrimitiveType::Boolean => (Physical::BOOLEAN, None, -1, -1, -1),
@@ -98,6 +99,8 @@ fn primitive(name: &str, id: i32, repetition: Repetition, kind: &PrimitiveType) 
         ),
         PrimitiveType::Timestamp => (Physical::INT64, Some(timestamp(false)), -1, -1, -1),
         PrimitiveType::Timestamptz => (Physical::INT64, Some(timestamp(true)), -1, -1, -1),
+        PrimitiveType::TimestampNs => (Physical::INT64, Some(nanos(false)), -1, -1, -1),
+        PrimitiveType::TimestamptzNs => (Physical::INT64, Some(nanos(true)), -1, -1, -1),
         PrimitiveType::String => (Physical::BYTE_ARRAY, Some(LogicalType::String), -1, -1, -1),
         PrimitiveType::Binary => (Physical::BYTE_ARRAY, None, -1, -1, -1),
         PrimitiveType::Uuid => (Physical::FIXED_LEN_BYTE_ARRAY, Some(LogicalType::Uuid), 16, -1, -1),
@@ -112,10 +115,6 @@ fn primitive(name: &str, id: i32, repetition: Repetition, kind: &PrimitiveType) 
                 _ => (Physical::FIXED_LEN_BYTE_ARRAY, decimal_length(precision)),
             };
             (physical, Some(LogicalType::Decimal { precision, scale }), length, precision, scale)
-        }
-        other => {
-            return Err(Error::unsupported(format!("column {name} has type {other}, which is not supported yet"))
-                .hint("only types of format versions 1 and 2 are rewritten"));
         }
     };
     ParquetType::primitive_type_builder(name, physical)

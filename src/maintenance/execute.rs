@@ -11,10 +11,10 @@ use super::{Maintenance, table_context};
 use crate::committer::{CommitResult, Committer, Replaced};
 use crate::error::{Error, Kind, Result};
 use crate::executor::{Executor, TableContext};
-use crate::lake::LoadedTable;
+use crate::lake::{LoadedTable, metadata};
 use crate::model::{
     Base, Codec, CompactPlan, CompactPolicy, DeleteKey, Outcome, PartialProgress, ReclassTask, RewriteTask, Route,
-    Status, TableName, TableReport, TableState, TransferTask,
+    Status, TableName, TableReport, TableState, TransferTask, has_row_lineage, with_row_lineage,
 };
 use crate::reclaim;
 
@@ -205,13 +205,24 @@ impl<'a> Run<'a> {
             ))
             .hint("plan again"));
         };
+        let mut schema = schema.clone();
+        if let Some(column) = metadata::unknown_default(&self.loaded.document, &schema) {
+            return Err(Error::unsupported(format!("the default of column {column} can't be read"))
+                .hint("older files would lose it: nothing was changed"));
+        }
+        if has_row_lineage(&self.loaded.metadata) {
+            let with = with_row_lineage(&schema).map_err(|e| {
+                Error::unsupported(format!("{} has a column of a reserved name", self.work.table)).caused_by(e)
+            });
+            schema = Arc::new(with?);
+        }
         let executor = Executor::new(
             self.maintenance.resources.clone(),
             self.loaded.store.clone(),
             self.maintenance.ambient.clone(),
             Arc::clone(&self.maintenance.progress),
         );
-        Ok((table_context(self.loaded, schema.clone()), executor))
+        Ok((table_context(self.loaded, schema), executor))
     }
 
     async fn commit(&mut self, committer: &Committer, batch: Vec<Outcome>) -> Result<usize> {

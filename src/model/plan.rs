@@ -34,6 +34,9 @@ pub struct InputFile {
     pub records: u64,
     /// Data sequence number.
     pub sequence_number: i64,
+    /// The id of its first row; absent below format version 3, and in files that nothing was committed to since an upgrade.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_row_id: Option<i64>,
     /// The deletes that apply to it, as indexes into [`RewriteTask::deletes`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub deletes: Vec<u32>,

@@ -190,6 +190,8 @@ pub enum RouteReason {
     DeletesApply,
     /// Only deletes were to be rewritten.
     OnlyDeletes,
+    /// Rows keep their ids: they are written out, since rows of several files come together.
+    RowLineage,
 }
 
 impl fmt::Display for PickReason {
@@ -272,6 +274,7 @@ impl fmt::Display for RouteReason {
             Self::AlwaysEncoded => f.write_str("the tier encodes everything anew"),
             Self::DeletesApply => f.write_str("deleted rows are left out"),
             Self::OnlyDeletes => f.write_str("data files stay as they are"),
+            Self::RowLineage => f.write_str("row ids are written out"),
         }
     }
 }

@@ -68,6 +68,8 @@ pub struct DataFile {
     pub sequence_number: i64,
     /// Sequence number of the commit that added the file itself; a rewrite leaves the data's number behind it.
     pub file_sequence_number: i64,
+    /// The id of its first row, from format version 3 on: its own, or inherited.
+    pub first_row_id: Option<i64>,
     /// The snapshot that added it, if the manifest says so.
     pub snapshot_id: Option<i64>,
     /// The sort order that the file claims; `None` or 0 means unsorted.

@@ -1,9 +1,10 @@
 """Makes tables with Spark, and reads them with Spark: Iceberg's reference implementation.
 
-    spark_lake.py make|read DIR JARS
+    spark_lake.py make|change|read DIR JARS
 
-Four tables in a SQLite catalog below DIR: copy-on-write (version 2), version 1, merge-on-read with position deletes, and
-version 3 with deletion vectors; all partitioned by day, with rows deleted and the schema evolved. Prints a digest of each.
+Five tables in a SQLite catalog below DIR: copy-on-write (version 2), version 1, merge-on-read with position deletes, such
+a one upgraded to version 3 at the end, and version 3 with deletion vectors; all partitioned by day, with rows deleted and
+the schema evolved. `change` adds, updates and deletes rows of those of version 3. Prints a digest of each.
 """
 import glob
 import json
@@ -15,8 +16,10 @@ TABLES = {
     "cow": "'format-version'='2'",
     "v1": "'format-version'='1'",
     "mor": "'format-version'='2', 'write.delete.mode'='merge-on-read'",
-    "v3": "'format-version'='3', 'write.delete.mode'='merge-on-read'",
+    "upgraded": "'format-version'='2', 'write.delete.mode'='merge-on-read'",
+    "v3": "'format-version'='3', 'write.delete.mode'='merge-on-read', 'write.update.mode'='merge-on-read'",
 }
+VERSION_3 = ["upgraded", "v3"]
 
 
 def session(folder, jars):
@@ -55,13 +58,28 @@ def make(spark):
         spark.sql(f"delete from c.db.{table} where id % 1000 = 7 and ts >= timestamp'2024-03-02'")
         spark.sql(f"alter table c.db.{table} add column extra string")
         spark.sql(f"alter table c.db.{table} rename column region to area")
+    spark.sql("alter table c.db.upgraded set tblproperties ('format-version'='3')")
+
+
+def change(spark):
+    for table in VERSION_3:
+        for i in range(4):
+            spark.sql(f"insert into c.db.{table} select id + {10 + i} * 1000, timestamp'2024-03-01', 'new', id, id, null, "
+                      "null, true, 'x' from range(100)")
+        spark.sql(f"update c.db.{table} set extra = 'changed' where id % 1000 < 30 and id % 2 = 0")
+        spark.sql(f"delete from c.db.{table} where id % 1000 in (11, 12, 13)")
 
 
 def digest(spark, table):
     row = spark.sql("select count(*), sum(xxhash64(*)) from (select id, ts, area, price, d, arr, m.a as a, "
                     f"m.b['k'] as k, b, extra from c.db.{table})").collect()[0]
     files = spark.sql(f"select count(*) from c.db.{table}.data_files").collect()[0][0]
-    return {"rows": row[0], "hash": str(row[1]), "files": files}
+    found = {"rows": row[0], "hash": str(row[1]), "files": files}
+    if table in VERSION_3:
+        ids = spark.sql("select count(distinct _row_id), sum(xxhash64(id, _row_id, _last_updated_sequence_number)), "
+                        f"max(_row_id) from c.db.{table}").collect()[0]
+        found |= {"ids": ids[0], "lineage": str(ids[1]), "max": ids[2]}
+    return found
 
 
 def main():
@@ -69,6 +87,8 @@ def main():
     spark = session(folder, jars)
     if action == "make":
         make(spark)
+    if action == "change":
+        change(spark)
     print(json.dumps({table: digest(spark, table) for table in TABLES}))
 
 

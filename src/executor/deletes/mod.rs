@@ -6,6 +6,7 @@
 mod equality;
 mod mask;
 mod positions;
+mod vector;
 mod write;
 
 use std::sync::Arc;

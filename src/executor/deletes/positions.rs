@@ -14,11 +14,12 @@ use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, Parq
 use roaring::RoaringBitmap;
 use tokio::runtime::Handle;
 
+use super::vector;
 use crate::error::{Context, Error, Result};
 use crate::executor::columns::id;
 use crate::executor::source::{self, Source};
 use crate::lake::{Store, damaged};
-use crate::model::{AppliedDelete, DeleteContent, RewriteTask, TaskDelete};
+use crate::model::{AppliedDelete, DeleteContent, FileFormat, RewriteTask, TaskDelete};
 
 /// Reserved field ids of the two columns (spec, "Reserved Field IDs").
 pub(super) const FILE_PATH: i32 = 2_147_483_546;
@@ -93,7 +94,34 @@ impl<'a> Positions<'a> {
         read.into_iter().collect()
     }
 
+    /// A deletion vector: it stands for one data file.
+    fn vector(&self, number: u32, delete: &TaskDelete, store: &Arc<Store>, runtime: &Handle) -> Result<AppliedDelete> {
+        let (Some(offset), Some(length)) = (delete.key.offset, delete.length) else {
+            return Err(Error::corrupt("its manifest does not say where the deletion vector is"));
+        };
+        // A manifest that lies about lengths must not make us reserve its lie.
+        let end = offset.checked_add(length).filter(|end| *end <= delete.size);
+        let end =
+            end.ok_or_else(|| Error::corrupt(format!("it has {} bytes, less than its manifest says", delete.size)))?;
+        let positions = vector::parse(&runtime.block_on(store.read_range(&delete.key.path, offset..end))?)?;
+        if positions.len() != delete.records {
+            let found = positions.len();
+            return Err(Error::corrupt(format!("it has {found} positions, its manifest says {}", delete.records))
+                .hint("the file is not the one that was committed: restore it; nothing was changed"));
+        }
+        for (input, _) in self.inputs.values().filter(|(_, deletes)| deletes.contains(&number)) {
+            // What is beyond 2^32 is beyond the end of the input.
+            if let Some((_, low)) = positions.bitmaps().find(|(high, _)| *high == 0) {
+                *self.deleted[*input].lock().unwrap_or_else(PoisonError::into_inner) |= low;
+            }
+        }
+        Ok(AppliedDelete { key: delete.key.clone(), used: !positions.is_empty(), others: Some(Vec::new()) })
+    }
+
     fn read(&self, number: u32, delete: &TaskDelete, store: &Arc<Store>, runtime: &Handle) -> Result<AppliedDelete> {
+        if delete.format == FileFormat::Puffin {
+            return self.vector(number, delete, store, runtime);
+        }
         let source = runtime.block_on(source::open(store, &delete.key.path, delete.size))?;
         if source.rows() != delete.records {
             return Err(Error::corrupt(format!("it has {} rows, its manifest says {}", source.rows(), delete.records))

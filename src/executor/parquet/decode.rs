@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float32Type, Float64Type};
-use arrow_array::{Array, ArrayRef, new_null_array};
+use arrow_array::{Array, ArrayRef};
 use arrow_schema::{DataType, Field};
 use arrow_select::filter::filter;
 use parquet::arrow::ProjectionMask;
@@ -55,15 +55,20 @@ pub(super) fn read_piece(
 ) -> Result<u64> {
     let first = source.first_row(piece.row_group) + piece.offset;
     let rows = usize::try_from(piece.rows).map_err(|e| Error::corrupt("too many rows").caused_by(e))?;
+    let (mut seen, mut removed_nulls) = (0, 0);
+    let mut pass = |values: ArrayRef, seen: usize| {
+        let values = source.lineage.fill(field, values, first + seen as u64);
+        let (values, removed) = living(values, &input.mask, first + seen as u64)?;
+        removed_nulls += removed;
+        if values.is_empty() { Ok(()) } else { take(&values) }
+    };
     let Some(column) = matched.roots[root] else {
-        let removed = input.mask.deleted(first, piece.rows);
-        let mut left = rows - usize::try_from(removed).unwrap_or(0).min(rows);
-        while left > 0 {
-            let some = left.min(ROWS_AT_ONCE);
-            take(&new_null_array(field.data_type(), some))?;
-            left -= some;
+        while seen < rows {
+            let some = (rows - seen).min(ROWS_AT_ONCE);
+            pass(matched.missing(field, some)?, seen)?;
+            seen += some;
         }
-        return Ok(removed);
+        return Ok(removed_nulls);
     };
     let bad = |e: parquet::errors::ParquetError| damaged(&source.path, e);
     let descriptor = source.metadata.file_metadata().schema_descr();
@@ -86,26 +91,24 @@ pub(super) fn read_piece(
         .build()
         .map_err(bad)?;
     let have = source.schema().field(column).clone();
-    let (mut seen, mut removed_nulls) = (0, 0);
     for batch in reader {
         let batch = batch.map_err(|e| bad(e.into()))?;
-        let living = input.mask.living(first + seen as u64, batch.num_rows());
+        pass(matched.align(batch.column(0), &have, field)?, seen)?;
         seen += batch.num_rows();
-        let mut values = matched.align(batch.column(0), &have, field)?;
-        if let Some(living) = living {
-            let nulls = values.null_count();
-            values = filter(&values, &living).map_err(|e| Error::internal("rows can't be left out").caused_by(e))?;
-            removed_nulls += (nulls - values.null_count()) as u64;
-        }
-        if !values.is_empty() {
-            take(&values)?;
-        }
     }
     if seen != rows {
         return Err(Error::corrupt(format!("a row group has {seen} rows instead of {rows}"))
             .hint("the file is damaged: restore it; nothing was changed"));
     }
     Ok(removed_nulls)
+}
+
+/// The values of living rows, and how many nulls went with the others.
+fn living(values: ArrayRef, mask: &Mask, first: u64) -> Result<(ArrayRef, u64)> {
+    let Some(living) = mask.living(first, values.len()) else { return Ok((values, 0)) };
+    let left = filter(&values, &living).map_err(|e| Error::internal("rows can't be left out").caused_by(e))?;
+    let removed = (values.null_count() - left.null_count()) as u64;
+    Ok((left, removed))
 }
 
 /// Counts NaNs of floating-point leaves that are not inside lists or maps.

@@ -8,7 +8,7 @@ use parquet::schema::types::{ColumnDescPtr, SchemaDescriptor};
 
 use super::merge::Rules;
 use crate::error::{Error, Result};
-use crate::model::{CompactPolicy, EncodingProfile};
+use crate::model::{CompactPolicy, EncodingProfile, ROW_ID};
 
 /// Uncompressed bytes of a data page. Between 64 KB and 4 MB size and speed differ by less than 2 %.
 const PAGE_BYTES: usize = 1 << 20;
@@ -43,7 +43,7 @@ pub(crate) fn writer_properties(
         .set_statistics_truncate_length(None)
         .set_column_index_truncate_length(Some(64))
         .set_key_value_metadata(Some(vec![KeyValue::new("iceberg.schema".to_owned(), json)]));
-    for column in physical.columns().iter().filter(|column| is_uuid(column, schema)) {
+    for column in physical.columns().iter().filter(|column| is_unique(column, schema)) {
         builder = builder.set_column_dictionary_enabled(column.path().clone(), false);
     }
     Ok(builder.build())
@@ -54,7 +54,7 @@ pub(super) fn rules(policy: &CompactPolicy, schema: &Schema, physical: &SchemaDe
     let of = |column: &ColumnDescPtr| Rules {
         level: policy.zstd_level,
         modern: policy.encodings == EncodingProfile::Modern,
-        no_dictionary: is_uuid(column, schema),
+        no_dictionary: is_unique(column, schema),
         page_bytes: MOVED_PAGE_BYTES,
         page_rows: PAGE_ROWS,
         dictionary_bytes: DICTIONARY_BYTES,
@@ -62,8 +62,10 @@ pub(super) fn rules(policy: &CompactPolicy, schema: &Schema, physical: &SchemaDe
     physical.columns().iter().map(of).collect()
 }
 
-fn is_uuid(column: &ColumnDescPtr, schema: &Schema) -> bool {
-    let id = column.self_type().get_basic_info().id();
+/// Columns that are written without a dictionary: UUIDs, and row ids, of which no two are equal.
+fn is_unique(column: &ColumnDescPtr, schema: &Schema) -> bool {
+    let info = column.self_type().get_basic_info();
+    let id = if info.has_id() { info.id() } else { -1 };
     let kind = schema.field_by_id(id).map(|field| field.field_type.as_ref());
-    kind == Some(&Type::Primitive(PrimitiveType::Uuid))
+    kind == Some(&Type::Primitive(PrimitiveType::Uuid)) || id == ROW_ID
 }

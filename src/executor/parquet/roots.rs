@@ -14,9 +14,11 @@ use super::output::write_error;
 use super::pieces::Piece;
 use super::rewrite::{RowGroup, Work, lock};
 use crate::error::{Context, Error, Result};
+use crate::executor::columns::id;
 use crate::executor::source::Source;
 use crate::lake::damaged;
 use crate::lake::parquet_schema::same_leaf;
+use crate::model::is_row_lineage;
 
 /// A finished top-level column.
 pub(super) struct Made {
@@ -93,7 +95,14 @@ fn inputs_of(work: &Work<'_>, group: &RowGroup, root: usize) -> std::result::Res
         if !same {
             return Err("its type or its shape differs in some files");
         }
+        if work.matched[piece.source].by_name() && have.len() > 1 {
+            return Err("nested fields without ids are told by a mapping of names");
+        }
         let chunks = &source.metadata.row_group(piece.row_group).columns()[have.clone()];
+        let whole = |chunk: &ColumnChunkMetaData| chunk.statistics().and_then(|s| s.null_count_opt()) == Some(0);
+        if id(work.schema.arrow.field(root)).is_some_and(is_row_lineage) && !chunks.iter().all(whole) {
+            return Err("what rows inherit from their file is written out");
+        }
         if !chunks.iter().all(|chunk| merge::is_known(chunk.compression())) {
             return Err("its codec is none whose pages are moved");
         }

@@ -56,9 +56,12 @@ impl Bound {
     fn integer(value: i64, kind: &PrimitiveType) -> Option<Self> {
         match kind {
             PrimitiveType::Int | PrimitiveType::Date => i32::try_from(value).ok().map(Self::Int),
-            PrimitiveType::Long | PrimitiveType::Time | PrimitiveType::Timestamp | PrimitiveType::Timestamptz => {
-                Some(Self::Long(value))
-            }
+            PrimitiveType::Long
+            | PrimitiveType::Time
+            | PrimitiveType::Timestamp
+            | PrimitiveType::Timestamptz
+            | PrimitiveType::TimestampNs
+            | PrimitiveType::TimestamptzNs => Some(Self::Long(value)),
             _ => None,
         }
     }

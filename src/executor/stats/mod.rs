@@ -7,14 +7,16 @@ mod truncate;
 use std::collections::{BTreeMap, HashMap};
 
 use iceberg::spec::{PrimitiveType, Schema, Type};
+use parquet::basic::{ConvertedType, LogicalType, TimeUnit};
 use parquet::file::metadata::ParquetMetaData;
+use parquet::schema::types::ColumnDescriptor;
 
 pub(crate) use bound::Bound;
 pub use modes::{MetricsMode, MetricsModes};
 pub(crate) use truncate::{lower as lower_bound, upper as upper_bound};
 
 use crate::error::Result;
-use crate::model::ColumnStats;
+use crate::model::{ColumnStats, is_row_lineage};
 
 /// What the footer of one file says about one leaf column, over all row groups.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -49,6 +51,9 @@ pub fn file_columns(
     let mut columns = BTreeMap::new();
     for (index, leaf) in leaves(metadata, schema) {
         let (leaf_index, leaf) = leaf;
+        if is_row_lineage(index) {
+            continue;
+        }
         let mode = modes.of(index);
         if mode == MetricsMode::None {
             columns.insert(index, ColumnStats { size: Some(leaf.size), ..ColumnStats::default() });
@@ -116,7 +121,8 @@ pub(crate) fn leaves_of(
             let nulls = statistics.and_then(|s| s.null_count_opt());
             leaf.nulls = leaf.nulls.zip(nulls).map(|(sum, nulls)| sum + nulls);
             let all_null = nulls == u64::try_from(chunk.num_values()).ok();
-            match (statistics.and_then(|s| Bound::of(s, kind)), kind) {
+            let bounds = statistics.filter(|_| in_own_unit(column, kind)).and_then(|s| Bound::of(s, kind));
+            match (bounds, kind) {
                 (Some((low, high, exact)), Some(_)) => {
                     leaf.exact &= exact;
                     leaf.bounds = Some(match leaf.bounds.take() {
@@ -135,6 +141,22 @@ pub(crate) fn leaves_of(
         found.insert(info.id(), (index, leaf));
     }
     found
+}
+
+/// Whether times are in the unit of the table's type: a file may have another one, or dates from before a promotion.
+fn in_own_unit(column: &ColumnDescriptor, kind: Option<&PrimitiveType>) -> bool {
+    let wanted = match kind {
+        Some(PrimitiveType::Time | PrimitiveType::Timestamp | PrimitiveType::Timestamptz) => TimeUnit::MICROS,
+        Some(PrimitiveType::TimestampNs | PrimitiveType::TimestamptzNs) => TimeUnit::NANOS,
+        _ => return true,
+    };
+    match (column.logical_type_ref(), column.converted_type()) {
+        (Some(LogicalType::Timestamp { unit, .. } | LogicalType::Time { unit, .. }), _) => *unit == wanted,
+        (Some(_), _) | (None, ConvertedType::DATE | ConvertedType::TIME_MILLIS | ConvertedType::TIMESTAMP_MILLIS) => {
+            false
+        }
+        (None, _) => true,
+    }
 }
 
 #[cfg(test)]

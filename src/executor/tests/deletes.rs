@@ -35,6 +35,32 @@ impl Bench {
         }
     }
 
+    /// Writes a deletion vector for one input, behind other bytes of its file.
+    pub(super) fn vector(&mut self, positions: &[u64], input: usize) {
+        let mut body = vec![0xd1, 0xd3, 0x39, 0x64];
+        positions.iter().copied().collect::<roaring::RoaringTreemap>().serialize_into(&mut body).unwrap();
+        let mut file = b"PFA1 another blob ".to_vec();
+        let offset = file.len() as u64;
+        file.extend_from_slice(&u32::try_from(body.len()).unwrap().to_be_bytes());
+        file.extend_from_slice(&body);
+        file.extend_from_slice(&crc32fast::hash(&body).to_be_bytes());
+        let length = file.len() as u64 - offset;
+        let path = self.dir.path().join(format!("deletes-{}.puffin", self.deletes.len()));
+        std::fs::write(&path, &file).unwrap();
+        let number = u32::try_from(self.deletes.len()).unwrap();
+        self.deletes.push(TaskDelete {
+            key: DeleteKey { path: path.display().to_string(), offset: Some(offset) },
+            content: DeleteContent::Position,
+            format: FileFormat::Puffin,
+            size: file.len() as u64,
+            length: Some(length),
+            records: positions.len() as u64,
+            sequence_number: 2,
+            equality_ids: Vec::new(),
+        });
+        self.inputs[input].deletes.push(number);
+    }
+
     fn path(&self, input: usize) -> String {
         self.inputs[input].path.clone()
     }

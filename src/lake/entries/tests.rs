@@ -59,7 +59,8 @@ async fn compare(folder: &std::path::Path, version: u8, spec: PartitionSpec, par
     manifest.sequence_number = if version == 1 { 0 } else { 9 };
     let bytes = store.read(&path).await.unwrap();
     for ids in [vec![], vec![2, 3, 4]] {
-        let whole = from_manifest(&read_manifest(&store, &manifest).await.unwrap(), &ids).unwrap();
+        let whole =
+            from_manifest(&read_manifest(&store, &manifest).await.unwrap(), RowIds::of(&manifest), &ids).unwrap();
         let decoded = decode(&bytes, &manifest, &ids);
         assert_eq!(decoded.is_some(), quick, "{path}");
         let read = read_live(&store, &manifest, &ids).await.unwrap();

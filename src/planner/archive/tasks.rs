@@ -281,6 +281,7 @@ impl<'a> Maker<'a> {
             size: file.size,
             records: file.records,
             sequence_number: file.sequence_number,
+            first_row_id: file.first_row_id,
             // Files under deletes stay where they are.
             deletes: Vec::new(),
             deleted: 0,

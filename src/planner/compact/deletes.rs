@@ -143,6 +143,7 @@ fn inputs(
             size: file.size,
             records: file.records,
             sequence_number: file.sequence_number,
+            first_row_id: file.first_row_id,
             picked: PickReason::HasDeletes { delete_files: deletes.len() as u64 },
             deletes,
             deleted: burden.deleted,

@@ -57,6 +57,12 @@ fn colder_tier(state: &TableState, policy: &CompactPolicy, file: &DataFile) -> O
 
 /// A delete that can't be applied keeps its files from being rewritten.
 fn unsupported_deletes(state: &TableState, burden: &Burden) -> Option<SkipReason> {
+    let vectors = burden.deletes.iter().map(|number| &state.deletes[*number as usize]);
+    let mut vectors = vectors.filter(|delete| delete.format == FileFormat::Puffin);
+    if let (Some(_), Some(second)) = (vectors.next(), vectors.next()) {
+        let what = "is a second deletion vector of one file".to_owned();
+        return Some(SkipReason::UnsupportedDeletes { delete_file: second.path.clone(), what });
+    }
     burden.deletes.iter().find_map(|number| {
         let delete = &state.deletes[*number as usize];
         obstacle(delete).map(|what| SkipReason::UnsupportedDeletes { delete_file: delete.path.clone(), what })

@@ -64,6 +64,7 @@ pub(super) fn of_partition(
                     size: file.size,
                     records: file.records,
                     sequence_number: file.sequence_number,
+                    first_row_id: file.first_row_id,
                     // Numbers of the table's list until the group becomes a task.
                     deletes: burden.deletes.clone(),
                     deleted: burden.deleted,

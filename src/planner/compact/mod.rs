@@ -66,7 +66,7 @@ pub fn footers_wanted(state: &TableState, policy: &CompactPolicy) -> Result<Vec<
 /// Plans the compaction of a table. `now_ms` is recorded in the plan and decides nothing.
 ///
 /// # Errors
-/// `Unsupported` for tables that a rewrite would not keep whole (format version 3, encryption); `InvalidInput` for a
+/// `Unsupported` for tables that a rewrite would not keep whole (encryption); `InvalidInput` for a
 /// filter on a column that is not there.
 pub fn plan(state: &TableState, policy: &CompactPolicy, now_ms: i64) -> Result<CompactPlan> {
     policy.validate()?;
@@ -194,11 +194,6 @@ pub(in crate::planner) fn directory(state: &TableState, partition: &str) -> Stri
 
 /// Refuses whole tables that can't be rewritten without loss (I10).
 pub(in crate::planner) fn refuse_unsupported(state: &TableState) -> Result<()> {
-    let version = state.metadata.format_version() as u8;
-    if version > 2 {
-        return Err(Error::unsupported(format!("table {} has format version {version}", state.name))
-            .hint("row lineage and deletion vectors are not kept yet: tables of version 3 are left alone"));
-    }
     let encrypted = state.metadata.properties().contains_key("encryption.key-id")
         || state.metadata.encryption_keys_iter().next().is_some();
     if encrypted {

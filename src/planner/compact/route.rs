@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::{Codec, CompactPolicy, EncodingProfile, Footer, InputFile, Route, RouteReason, TableState};
+use crate::model::{
+    Codec, CompactPolicy, EncodingProfile, Footer, InputFile, Route, RouteReason, TableState, has_row_lineage,
+};
 
 /// How a group is rewritten, why, and about how many bytes come out.
 pub(super) fn route(state: &TableState, policy: &CompactPolicy, inputs: &[InputFile]) -> (Route, RouteReason, u64) {
@@ -21,6 +23,7 @@ pub(in crate::planner) fn route_at(
     let deletes = inputs.iter().any(|input| !input.deletes.is_empty());
     let why = match &footers {
         _ if deletes => Some(RouteReason::DeletesApply),
+        _ if has_row_lineage(&state.metadata) => Some(RouteReason::RowLineage),
         None => Some(RouteReason::FooterUnknown),
         Some(footers) => obstacle(policy, footers),
     };

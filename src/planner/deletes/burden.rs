@@ -116,7 +116,7 @@ pub(in crate::planner) fn obstacle(delete: &DeleteFile) -> Option<String> {
         return Some("is encrypted".to_owned());
     }
     match (delete.content, delete.format) {
-        (_, FileFormat::Parquet) => None,
+        (_, FileFormat::Parquet) | (DeleteContent::Position, FileFormat::Puffin) => None,
         (_, format) => Some(format!("is in format {format:?} (not supported yet)")),
     }
 }

@@ -196,10 +196,19 @@ fn should_rewrite_all_when_asked() {
 
 #[test]
 fn should_refuse_what_would_not_be_kept_whole() {
-    for metadata in [metadata(3, &[]), metadata(2, &[("encryption.key-id", "k")])] {
-        let table = Table::with(metadata).files("a", 6, 2020, MIB, Codec::Zstd);
-        assert_eq!(plan(&table.state, &default(), 0).unwrap_err().kind(), Kind::Unsupported);
-    }
+    let table = Table::with(metadata(2, &[("encryption.key-id", "k")])).files("a", 6, 2020, MIB, Codec::Zstd);
+    assert_eq!(plan(&table.state, &default(), 0).unwrap_err().kind(), Kind::Unsupported);
+}
+
+#[test]
+fn should_write_row_ids_out_instead_of_copying() {
+    let table = Table::with(metadata(3, &[])).files("a", 6, 2020, 64 * MIB, Codec::Zstd);
+    assert_snapshot!(table.picture(&default()), @r"
+    before: 2020:6x64 MiB
+    task 0 ts_year=2020: 6 small files | Merge: row ids are written out | 6 files, 384 MiB -> 1 x 384 MiB
+    after: 2020:1x384 MiB
+    384 MiB written
+    ");
 }
 
 #[test]

@@ -141,8 +141,6 @@ fn should_rewrite_all_when_asked_and_refuse_what_it_can_not_keep() {
     let manifests = named('f', vec![vec![one(1, 64 * KIB)]]);
     let all = ManifestPolicy { rewrite_all: true, ..policy() };
     assert_eq!(reason(&manifests, &all), (ManifestReason::RewriteAll, 1));
-    let version3 = Table::with(metadata(3, &[])).state;
-    assert_eq!(plan(&version3, &policy(), 0).unwrap_err().kind(), Kind::Unsupported);
     let encrypted = Table::with(metadata(2, &[("encryption.key-id", "k")])).state;
     assert_eq!(plan(&encrypted, &policy(), 0).unwrap_err().kind(), Kind::Unsupported);
     let never = ManifestPolicy { min_gain: 0, ..policy() };

@@ -85,6 +85,7 @@ impl Table {
             size,
             sequence_number: 5,
             file_sequence_number: 5,
+            first_row_id: None,
             snapshot_id: Some(1),
             sort_order_id: None,
             encrypted: false,

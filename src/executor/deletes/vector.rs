@@ -1,0 +1,64 @@
+//! Deletion vectors: the deleted positions of one data file as a bitmap in a Puffin file (Puffin spec, "deletion-vector-v1").
+
+use roaring::RoaringTreemap;
+
+use crate::error::{Error, Result};
+
+/// What the bitmap begins with.
+const MAGIC: [u8; 4] = [0xd1, 0xd3, 0x39, 0x64];
+/// Bytes of the length before it, and of the checksum after it.
+const FRAME: usize = 4;
+
+/// The positions of a blob: length and checksum in network order around the magic and the bitmap in its portable form.
+///
+/// # Errors
+/// `Corrupt` when it is not what its frame says.
+pub(super) fn parse(blob: &[u8]) -> Result<RoaringTreemap> {
+    let broken = |what: &str| {
+        Error::corrupt(format!("its deletion vector {what}"))
+            .hint("the file is damaged: restore it, or roll the table back; nothing was changed")
+    };
+    let number = |bytes: &[u8]| bytes.try_into().ok().map(u32::from_be_bytes);
+    let Some((length, rest)) = blob.split_at_checked(FRAME) else { return Err(broken("is cut off")) };
+    let Some((body, checksum)) = rest.len().checked_sub(FRAME).map(|end| rest.split_at(end)) else {
+        return Err(broken("is cut off"));
+    };
+    if number(length).map(u64::from) != Some(body.len() as u64) {
+        return Err(broken("has another length than it says"));
+    }
+    let Some(mut bitmap) = body.strip_prefix(&MAGIC) else { return Err(broken("does not begin as one")) };
+    if number(checksum) != Some(crc32fast::hash(body)) {
+        return Err(broken("does not match its checksum"));
+    }
+    let positions = RoaringTreemap::deserialize_from(&mut bitmap).map_err(|e| broken("is no bitmap").caused_by(e))?;
+    if bitmap.is_empty() { Ok(positions) } else { Err(broken("is longer than its bitmap")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn blob(positions: &RoaringTreemap) -> Vec<u8> {
+        let mut body = MAGIC.to_vec();
+        positions.serialize_into(&mut body).unwrap();
+        let mut blob = u32::try_from(body.len()).unwrap().to_be_bytes().to_vec();
+        blob.extend_from_slice(&body);
+        blob.extend_from_slice(&crc32fast::hash(&body).to_be_bytes());
+        blob
+    }
+
+    #[test]
+    fn should_read_positions_and_refuse_every_kind_of_damage() {
+        let positions: RoaringTreemap = (0..70_000).step_by(3).chain([1 << 33]).collect();
+        let whole = blob(&positions);
+        assert_eq!(parse(&whole).unwrap(), positions);
+        for at in [0, 3, 4, 9, whole.len() / 2, whole.len() - 1] {
+            let mut changed = whole.clone();
+            changed[at] ^= 1;
+            assert!(parse(&changed).is_err(), "byte {at}");
+        }
+        for length in [0, 3, 7, 8, whole.len() - 1] {
+            assert!(parse(&whole[..length]).is_err(), "{length} bytes");
+        }
+    }
+}
