@@ -30,6 +30,7 @@ pub mod store;
 pub mod summary;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 pub use ambient::Ambient;
 pub use catalog::{Catalog, LoadedTable, Swap, TableChange};
@@ -46,6 +47,9 @@ pub use store::{FileInfo, Links, Location, Props, Store, match_key};
 
 use crate::error::{Error, Result};
 use crate::model::{CatalogSettings, TableName};
+
+/// How long the database that commits go to may take to give a connection.
+const PATIENCE: Duration = Duration::from_secs(15);
 
 /// Connects to a catalog.
 ///
@@ -66,11 +70,13 @@ pub async fn connect_or_create(settings: &CatalogSettings, ambient: Arc<Ambient>
 
 async fn open(settings: &CatalogSettings, ambient: Arc<Ambient>, create: bool) -> Result<Arc<dyn Catalog>> {
     let mut settings = settings.clone();
-    let Some(uri) = settings.props.remove(replica::READ_URI) else { return open_one(&settings, ambient, create).await };
-    let primary = open_one(&settings, ambient.clone(), create).await?;
+    let Some(uri) = settings.props.remove(replica::READ_URI) else {
+        return open_one(&settings, ambient, create, PATIENCE).await;
+    };
+    let primary = open_one(&settings, ambient.clone(), create, PATIENCE).await?;
     settings.uri = uri;
-    match open_one(&settings, ambient, false).await {
-        Ok(replica) => Ok(Arc::new(replica::WithReplica { primary, replica })),
+    match open_one(&settings, ambient, false, replica::PATIENCE).await {
+        Ok(replica) => Ok(Arc::new(replica::WithReplica::new(primary, replica))),
         // A replica saves the primary work; its absence must not keep tables from their maintenance.
         Err(error) if error.is_retryable() => {
             tracing::warn!(%error, "the replica does not answer, the primary is read instead");
@@ -80,12 +86,18 @@ async fn open(settings: &CatalogSettings, ambient: Arc<Ambient>, create: bool) -
     }
 }
 
-async fn open_one(settings: &CatalogSettings, ambient: Arc<Ambient>, create: bool) -> Result<Arc<dyn Catalog>> {
+/// Opens one catalog. A database may take as long as `patience` to give a connection.
+async fn open_one(
+    settings: &CatalogSettings,
+    ambient: Arc<Ambient>,
+    create: bool,
+    patience: Duration,
+) -> Result<Arc<dyn Catalog>> {
     let store = Arc::new(Store::new(settings.props.clone()).with_places(settings.places.iter().cloned())?);
     let scheme = settings.uri.split(':').next().unwrap_or_default();
     Ok(match scheme {
         "sqlite" | "postgresql" | "postgres" => {
-            Arc::new(sql::SqlCatalog::connect(settings, store, ambient, create).await?)
+            Arc::new(sql::SqlCatalog::connect(settings, store, ambient, create, patience).await?)
         }
         "http" | "https" => Arc::new(rest::RestCatalog::connect(settings, ambient).await?),
         "glue" => {

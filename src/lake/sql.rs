@@ -47,7 +47,8 @@ impl fmt::Display for SqlCatalog {
 }
 
 impl SqlCatalog {
-    /// Connects to a catalog's database. `create` makes database file and tables when they are missing (fixtures).
+    /// Connects to a catalog's database. `create` makes database file and tables when they are missing (fixtures);
+    /// `patience` is how long the server may take to give a connection, now and later.
     ///
     /// # Errors
     /// `InvalidInput` when there is no such database or it holds several catalogs and none was named; `Unavailable`
@@ -57,6 +58,7 @@ impl SqlCatalog {
         store: Arc<Store>,
         ambient: Arc<Ambient>,
         create: bool,
+        patience: Duration,
     ) -> Result<Self> {
         static DRIVERS: Once = Once::new();
         DRIVERS.call_once(sqlx::any::install_default_drivers);
@@ -64,7 +66,7 @@ impl SqlCatalog {
         let url = database_url(settings, create)?;
         let pool = AnyPoolOptions::new()
             .max_connections(8)
-            .acquire_timeout(Duration::from_secs(15))
+            .acquire_timeout(patience)
             .connect(&url)
             .await
             .map_err(|e| cannot_connect(&shown, e))?;

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use futures::StreamExt;
+use tokio::task::JoinSet;
 
 use super::{Maintenance, PolicyFor};
 use crate::error::{Error, Result};
@@ -49,7 +50,8 @@ impl Maintenance {
         fleet.tables.sort_by(|a, b| a.table.cmp(&b.table));
         fleet.unreadable.sort_by(|a, b| a.0.cmp(&b.0));
         fleet.seconds = start.elapsed().as_secs_f64();
-        tracing::info!(
+        // A scheduler looks again and again: what it decides from a look is news, the look is not.
+        tracing::debug!(
             tables = fleet.tables.len(),
             unreadable = fleet.unreadable.len(),
             seconds = fleet.seconds,
@@ -75,9 +77,10 @@ impl Maintenance {
     }
 
     async fn look(&self, name: &TableName, policy_for: &PolicyFor<'_>) -> Result<TableSummary> {
-        let loaded = self.load_to_look(name).await?;
+        let (this, table) = (self.clone(), name.clone());
+        let loaded = on_any_core(async move { this.load_to_look(&table).await }).await?;
         let policy = policy_for(name, loaded.metadata.properties())?;
-        summarise(&loaded, &policy).await
+        on_any_core(async move { summarise(&loaded, &policy).await }).await
     }
 
     /// Loads a table to look at it or to plan: from the replica where there is one that has it.
@@ -91,5 +94,17 @@ impl Maintenance {
             }
         }
         self.catalog.load_table(name).await
+    }
+}
+
+/// Runs on whatever thread of the runtime is free, until nobody waits for it any more. Most of a look is parsing metadata:
+/// thousands of tables need every core.
+async fn on_any_core<T: Send + 'static>(work: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
+    let mut running = JoinSet::new();
+    running.spawn(work);
+    match running.join_next().await {
+        Some(Ok(done)) => done,
+        Some(Err(error)) => Err(Error::internal("looking at a table came to a sudden end").caused_by(error)),
+        None => Err(Error::internal("looking at a table never began")),
     }
 }

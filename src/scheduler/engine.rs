@@ -14,14 +14,15 @@ use tokio::sync::{Semaphore, watch};
 use super::budget::Budget;
 use super::due::{Timing, look};
 use super::fleetwatch::record;
+use super::looks::Looks;
 use super::rank::{Choice, Ranking, Rules, rank};
 use super::status::StatusBoard;
 use super::work::{Job, Work};
 use crate::error::Result;
 use crate::lake::Ambient;
 use crate::maintenance::{Lease, Taken};
-use crate::model::{Status, TableName, TableReport, TableSummary};
-use crate::telemetry::metrics::{FleetLimits, Registry, names, record_end, record_run};
+use crate::model::{Status, TableReport, TableSummary};
+use crate::telemetry::metrics::{FleetLimits, Registry, has_own_series, names, record_end, record_run};
 
 /// One schedule, resolved.
 #[derive(Debug, Clone)]
@@ -43,6 +44,8 @@ pub struct Plan {
 pub struct Engine {
     /// Who does the work.
     pub work: Arc<dyn Work>,
+    /// The last look at the fleet.
+    pub looks: Arc<Looks>,
     /// The clock.
     pub ambient: Arc<Ambient>,
     /// Metrics.
@@ -98,16 +101,15 @@ impl Engine {
     /// now. That is how a restart neither forgets a time that fell into the downtime nor runs one twice.
     async fn first_handled(&self, plan: &Plan) -> i64 {
         let now = self.ambient.now_ms();
-        let Ok(names) = self.names(plan).await else { return now };
-        let fleet = self.work.look(names).await;
-        let last = fleet.tables.iter().filter_map(|table| table.memory.last_runs.get(&plan.rules.run)).max();
+        let Ok(tables) = self.tables(plan).await else { return now };
+        let last = tables.iter().filter_map(|table| table.memory.last_runs.get(&plan.rules.run)).max();
         last.and_then(|last| plan.timing.cron.last_at(*last)).unwrap_or(now)
     }
 
-    async fn names(&self, plan: &Plan) -> Result<Vec<TableName>> {
-        let mut names = self.work.tables().await?;
-        names.retain(|name| plan.tables.is_match(name.to_string()));
-        Ok(names)
+    /// The tables of a schedule as they are.
+    async fn tables(&self, plan: &Plan) -> Result<Vec<TableSummary>> {
+        let fleet = self.looks.fleet(&*self.work, &self.ambient).await?;
+        Ok(fleet.tables.iter().filter(|table| plan.tables.is_match(table.table.to_string())).cloned().collect())
     }
 
     /// One due time.
@@ -131,16 +133,15 @@ impl Engine {
     }
 
     async fn look_and_rank(&self, plan: &Plan) -> Result<Ranking> {
-        let fleet = self.work.look(self.names(plan).await?).await;
+        let tables = self.tables(plan).await?;
         let now = self.ambient.now_ms();
         let left = plan.timing.windows.next_close(now).map(|close| u64::try_from(close - now).unwrap_or(0));
         let rules = Rules { owner: Some(self.owner_of(plan)), ..plan.rules.clone() };
-        let ranking = rank(&fleet.tables, &rules, &plan.budget.within(left), now);
+        let ranking = rank(&tables, &rules, &plan.budget.within(left), now);
         let chosen = ranking.chosen().count() as u64;
         tracing::info!(
             schedule = plan.label,
-            tables = fleet.tables.len(),
-            unreadable = fleet.unreadable.len(),
+            tables = tables.len(),
             chosen,
             bytes = ranking.cost.bytes,
             "fleet ranked"
@@ -217,6 +218,7 @@ impl Engine {
         if let Err(error) = self.work.release_lease(&lease, &plan.rules.run, report.error.is_none()).await {
             tracing::warn!(%table, %error, "the lease was not given back");
         }
+        self.looks.outdate();
         self.record(plan, &report);
         Some(report)
     }
@@ -238,21 +240,23 @@ impl Engine {
 
     fn record(&self, plan: &Plan, report: &TableReport) {
         let now = self.ambient.now_ms();
-        record_run(&self.registry, &plan.rules.run, report, true, now);
+        let own_series = has_own_series(&self.registry, &report.table);
+        record_run(&self.registry, &plan.rules.run, report, own_series, now);
         self.board.ended(&plan.label, report, now);
+        let (table, schedule, seconds) = (&report.table, &plan.label, report.seconds);
         if let Some(error) = &report.error {
-            tracing::warn!(table = %report.table, schedule = plan.label, kind = ?error.kind, error = error.message, "run failed");
+            tracing::warn!(%table, schedule, kind = ?error.kind, error = error.message, "run failed");
+        } else {
+            let (before, after) = (report.files_before, report.files_after);
+            tracing::info!(%table, schedule, status = ?report.status, before, after, seconds, "run ended");
         }
     }
 
     /// Looks at the whole fleet now and then, for metrics, until it is told to stop.
     pub async fn watch_fleet(self, every: Duration) {
         while !self.stopping() {
-            match self.work.tables().await {
-                Ok(names) => {
-                    let fleet = self.work.look(names).await;
-                    record(&self.registry, &self.board, &fleet, self.limits, self.ambient.now_ms());
-                }
+            match self.looks.fleet(&*self.work, &self.ambient).await {
+                Ok(fleet) => record(&self.registry, &self.board, &fleet, self.limits, self.ambient.now_ms()),
                 Err(error) => {
                     tracing::warn!(%error, "the catalog could not be listed");
                     self.board.update(|view| (view.ready, view.trouble) = (false, Some(error.to_string())));

@@ -10,6 +10,7 @@ mod engine;
 mod fairness;
 mod fleetwatch;
 mod forecast;
+mod looks;
 mod pause;
 mod rank;
 #[cfg(test)]
@@ -22,6 +23,7 @@ pub use due::{Due, Missed, Timing, look};
 pub use engine::{Engine, Plan};
 pub use fleetwatch::record as record_look;
 pub use forecast::{Assumptions, Forecast, Growth, TierForecast, TierPrice, forecast};
+pub use looks::Looks;
 pub use pause::{FAILURES_BEFORE_PAUSE, paused_until};
 pub use rank::{Choice, Gain, Ranking, Rules, Verdict, WhyNot, rank};
 pub use status::{RunStatusLine, ScheduleStatus, StatusBoard, View};

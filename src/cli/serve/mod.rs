@@ -154,6 +154,7 @@ impl Server {
         let (stop, stopped) = watch::channel(false);
         let engine = Engine {
             work: Arc::new(SessionWork::new(session)),
+            looks: Arc::default(),
             ambient: self.ambient.clone(),
             registry: self.registry.clone(),
             board: self.board.clone(),

@@ -46,10 +46,11 @@ async fn serve(answers: Vec<(&'static str, u16, Value)>) -> (String, Arc<Script>
             };
             let (_, status, body) = next.unwrap_or(("", 404, json!({"error": {"message": "not in the script"}})));
             let location = body["location"].as_str().map(|to| format!("location: {to}\r\n")).unwrap_or_default();
+            let wait = body["retry-after"].as_str().map(|s| format!("retry-after: {s}\r\n")).unwrap_or_default();
             let body = body.to_string();
             if status > 0 {
                 let head = format!(
-                    "HTTP/1.1 {status} X\r\n{location}content-type: application/json\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
+                    "HTTP/1.1 {status} X\r\n{location}{wait}content-type: application/json\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
                     body.len()
                 );
                 let _ = socket.write_all(format!("{head}{body}").as_bytes()).await;
@@ -265,4 +266,22 @@ async fn should_name_the_cause_and_no_secret() {
     }
     let nobody = connect("http://127.0.0.1:9", &[]).await.unwrap_err();
     assert_eq!(nobody.kind(), Kind::Unavailable);
+}
+
+#[tokio::test]
+async fn should_wait_as_long_as_a_busy_catalog_asks_and_give_up_in_the_end() {
+    let busy = |status: u16| ("/tables/t ", status, json!({"retry-after": "1", "error": {"message": "slow down"}}));
+    let (uri, script) =
+        serve(vec![("/config", 200, json!({})), busy(429), busy(503), ("/tables/t ", 200, loaded())]).await;
+    let catalog = connect(&uri, &[]).await.unwrap();
+    let start = std::time::Instant::now();
+    let name = TableName::parse("a.t").unwrap();
+    catalog.load_table(&name).await.unwrap();
+    assert!(start.elapsed() >= std::time::Duration::from_secs(2), "a second each time: {:?}", start.elapsed());
+    assert_eq!(script.asked.lock().unwrap().len(), 4, "no more requests than needed");
+    let always = (0..9).map(|_| ("/tables/t ", 429, says(429, "slow down")));
+    script.answers.lock().unwrap().extend(always);
+    let error = catalog.load_table(&name).await.unwrap_err();
+    assert!(error.is_retryable() && error.to_string().contains("slow down"), "{error}");
+    assert!(script.answers.lock().unwrap().len() >= 5, "it is asked four times, not for ever");
 }

@@ -83,6 +83,11 @@ impl Lake {
         &self.maintenance.catalog
     }
 
+    /// The catalog's database.
+    pub(super) fn database(&self) -> String {
+        format!("sqlite://{}/catalog.db", self.dir.path().display())
+    }
+
     pub(super) async fn load(&self) -> LoadedTable {
         self.catalog().load_table(&self.name).await.unwrap()
     }

@@ -2,6 +2,7 @@
 
 mod conversions;
 mod deletes;
+mod dropped;
 mod interleavings;
 mod lake;
 mod reader;

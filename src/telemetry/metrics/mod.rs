@@ -7,5 +7,5 @@ mod registry;
 
 pub use names::{Metric, MetricKind};
 pub use push::PushTarget;
-pub use record::{FleetLimits, OTHER_TABLES, record_end, record_fleet, record_process, record_run};
+pub use record::{FleetLimits, OTHER_TABLES, has_own_series, record_end, record_fleet, record_process, record_run};
 pub use registry::Registry;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::names;
 use super::registry::Registry;
-use crate::model::{Status, TableReport, TableSummary};
+use crate::model::{Status, TableName, TableReport, TableSummary};
 use crate::telemetry::process;
 
 /// The value of the `table` label that stands for all tables beyond the limit.
@@ -84,6 +84,11 @@ fn one_table(registry: &Registry, label: &str, tables: &[&TableSummary], now_ms:
     }
 }
 
+/// Whether the last look at the fleet gave a table series of its own ([`FleetLimits`]).
+pub fn has_own_series(registry: &Registry, table: &TableName) -> bool {
+    registry.value(&names::TABLE_FILES, &[&table.to_string()]).is_some()
+}
+
 /// Records a run over one table. `operation` is the verb; `own_series` is false for tables beyond [`FleetLimits`].
 pub fn record_run(registry: &Registry, operation: &str, report: &TableReport, own_series: bool, now_ms: i64) {
     let labels = [operation];
@@ -153,7 +158,7 @@ fn seconds(ms: i64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Candidates, Closeness, RunMemory, TableName};
+    use crate::model::{Candidates, Closeness, RunMemory};
 
     fn table(name: &str, files: u64) -> TableSummary {
         TableSummary {

@@ -1,0 +1,79 @@
+//! A table that somebody drops while a run is at work on it.
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use iceberg::spec::TableMetadata;
+use sqlx::Connection;
+
+use super::lake::{Commit, ID, Lake, PART, Row};
+use super::reader::Value;
+use crate::error::{Kind, Result};
+use crate::lake::{Catalog, LoadedTable, Swap, TableChange};
+use crate::model::{CompactPolicy, Status, TableName};
+
+/// Drops the table at the moment when a run wants to commit.
+#[derive(Debug)]
+struct DropsBeforeCommit {
+    inner: Arc<dyn Catalog>,
+    database: String,
+}
+
+impl fmt::Display for DropsBeforeCommit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.inner.fmt(f)
+    }
+}
+
+#[async_trait]
+impl Catalog for DropsBeforeCommit {
+    async fn list_tables(&self) -> Result<Vec<TableName>> {
+        self.inner.list_tables().await
+    }
+
+    async fn load_table(&self, name: &TableName) -> Result<LoadedTable> {
+        self.inner.load_table(name).await
+    }
+
+    async fn create_table(&self, name: &TableName, metadata: TableMetadata) -> Result<LoadedTable> {
+        self.inner.create_table(name, metadata).await
+    }
+
+    async fn commit(&self, base: &LoadedTable, change: &TableChange) -> Result<Swap> {
+        let mut database = sqlx::SqliteConnection::connect(&self.database).await.unwrap();
+        sqlx::query("DELETE FROM iceberg_tables WHERE table_name = 't'").execute(&mut database).await.unwrap();
+        self.inner.commit(base, change).await
+    }
+
+    fn default_location(&self, name: &TableName) -> Result<String> {
+        self.inner.default_location(name)
+    }
+}
+
+#[tokio::test]
+async fn a_table_that_is_dropped_during_a_run_fails_that_run_and_nothing_else() {
+    let mut lake = Lake::new().await;
+    for n in 0..3 {
+        let mut commit = Commit::default();
+        let rows: Vec<Row> = vec![[(ID, Value::Int(n)), (PART, Value::Int(0))].into()];
+        lake.append(&mut commit, 0, &rows);
+        lake.commit(commit).await;
+    }
+    let other = TableName::new(["db"], "other");
+    let metadata = lake.load().await.metadata;
+    lake.maintenance.catalog.create_table(&other, (*metadata).clone()).await.unwrap();
+    let (inner, database) = (lake.maintenance.catalog.clone(), lake.database());
+    lake.maintenance.catalog = Arc::new(DropsBeforeCommit { inner, database });
+    let policy = CompactPolicy { min_input_files: 2, ..CompactPolicy::default() };
+    let policy_for = |_: &TableName, _: &std::collections::HashMap<String, String>| Ok(policy.clone());
+    let report = lake.maintenance.compact(&lake.name, &policy_for).await;
+    assert_eq!(report.status, Status::Failed, "{report:?}");
+    let error = report.error.unwrap();
+    assert!(error.message.contains("db.t") || error.message.contains("no table"), "{error:?}");
+    // A fleet that was listed before does not stumble over it either.
+    let fleet = lake.maintenance.inspect_fleet(vec![lake.name.clone(), other.clone()], &policy_for).await;
+    assert_eq!(fleet.tables.iter().map(|table| &table.table).collect::<Vec<_>>(), [&other]);
+    assert_eq!(fleet.unreadable.len(), 1);
+    assert_eq!(fleet.unreadable[0].1.kind(), Kind::InvalidInput);
+}
