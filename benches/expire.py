@@ -1,13 +1,14 @@
 """Expiry of a table with 5,020 snapshots and 200,000 files down to 20, next to PyIceberg, in one run.
 
-    benches/expire.py ICEWRIGHT [--dir DIR] [--snapshots 5020] [--files 200000] [--alone]
+    benches/expire.py ICEWRIGHT [--dir DIR] [--snapshots 5020] [--files 200000] [--alone] [--spark FOLDER]
 
 Run it with the tests' Python ($ICEWRIGHT_CACHE/venv/bin/python; tests/run makes it). The table is written directly: every
 snapshot adds some files, every 100th merges the manifests, every 1000th replaces all live files by a few large ones. Data
 files are real, of one byte. PyIceberg expires the same snapshots in a second table of the same metadata, and walks both
 states (each manifest once) to find the files that only expired snapshots reach; it removes none of them. icewright does
 all of that and removes them. What both found must be the same. The peer takes half an hour at full size: --alone leaves its
-commit out, and only walks.
+commit out, and only walks. --spark (the folder that tests/servers/spark.sh fetch makes) runs Spark's procedure on a table of its
+own, which it expires and cleans as icewright does.
 """
 import argparse
 import json
@@ -119,6 +120,7 @@ def main():
     parser.add_argument("--files", type=int, default=200_000)
     parser.add_argument("--keep", type=int, default=20)
     parser.add_argument("--alone", action="store_true")
+    parser.add_argument("--spark", help="a folder with Spark and Iceberg's runtime for it")
     args = parser.parse_args()
     root = tempfile.mkdtemp(prefix="icewright-expire-", dir=args.dir)
     try:
@@ -171,6 +173,40 @@ def run(root, args):
     assert files - on_disk() == len(unreachable) - 1, "one metadata file more"
     left = walk(catalog.load_table("db.t"))
     assert all(os.path.exists(path.removeprefix("file://")) for path in left), "something reachable is gone"
+    if args.spark:
+        by_spark(root, args, catalog, now)
+
+
+SPARK = """
+import glob, sys, time
+from pyspark.sql import SparkSession
+root, jars, keep = sys.argv[1:4]
+paths = glob.glob(f"{jars}/*.jar")
+builder = SparkSession.builder.master("local[2]").config("spark.ui.enabled", "false").config("spark.jars", ",".join(paths))
+for key, value in {"driver.extraClassPath": ":".join(paths), "driver.bindAddress": "127.0.0.1", "driver.host": "127.0.0.1",
+                   "driver.memory": "4g", "sql.extensions": "org.apache.iceberg.spark.extensions.IcebergSparkSessionExtensions",
+                   "sql.catalog.bench": "org.apache.iceberg.spark.SparkCatalog", "sql.catalog.bench.type": "jdbc",
+                   "sql.catalog.bench.uri": f"jdbc:sqlite:{root}/catalog.db", "sql.catalog.bench.warehouse": root}.items():
+    builder = builder.config(f"spark.{key}", value)
+spark = builder.getOrCreate()
+start = time.time()
+print(spark.sql("call bench.system.expire_snapshots(table => 'db.spark', older_than => timestamp '2100-01-01 00:00:00', "
+                f"retain_last => {keep}, stream_results => true)").collect())
+print(f"{time.time() - start:.1f} s in a session that is up")
+"""
+
+
+def by_spark(root, args, catalog, now):
+    maker = Maker(f"{root}/db/spark", args.snapshots, args.files)
+    for index in range(args.snapshots):
+        maker.commit(index, now)
+    catalog.register_table("db.spark", maker.metadata(now))
+    start = time.time()
+    ran = subprocess.run([f"{args.spark}/venv/bin/python", "-c", SPARK, root, f"{args.spark}/jars", str(args.keep)],
+                         capture_output=True, text=True)
+    if ran.returncode:
+        raise SystemExit(f"Spark failed: {ran.stderr[-2000:]}")
+    print(f"Spark's procedure: {time.time() - start:.1f} s as a process; {' | '.join(ran.stdout.splitlines())}")
 
 
 if __name__ == "__main__":
