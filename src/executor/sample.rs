@@ -43,8 +43,9 @@ pub async fn sample_ratio(
     let mut ratios = BTreeMap::new();
     for (codec, files) in chosen {
         let (mut input, mut output) = (0u64, 0u64);
-        for (path, size) in files {
-            match one(store, &path, size, table, policy).await {
+        let tried = files.iter().map(|(path, size)| one(store, path, *size, table, policy));
+        for (tried, (path, _)) in futures::future::join_all(tried).await.into_iter().zip(&files) {
+            match tried {
                 Ok((read, written)) => {
                     input += read;
                     output += written;

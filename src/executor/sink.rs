@@ -8,6 +8,7 @@ use std::sync::Arc;
 use object_store::buffered::BufWriter;
 use tokio::io::AsyncWriteExt;
 use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
 
 use crate::error::{Error, Kind, Result};
 use crate::lake::Store;
@@ -15,6 +16,8 @@ use crate::telemetry::Progress;
 
 /// How much is handed on at a time.
 const BUFFER: usize = 1 << 20;
+/// A local file is sent to its disk so many bytes at a time while it is still written: at its end little is left to wait for.
+const EARLY: u64 = 32 << 20;
 /// The size of an upload's parts; smaller files go up in one request.
 const PART: usize = 8 << 20;
 /// Parts of one file on their way at the same time.
@@ -30,8 +33,38 @@ pub(crate) struct Sink {
 }
 
 enum Target {
-    Local { file: File, path: PathBuf },
+    Local { file: File, path: PathBuf, syncing: Syncing },
     Remote { upload: Box<BufWriter>, runtime: Handle },
+}
+
+/// A sync that runs beside the writing.
+struct Syncing {
+    runtime: Handle,
+    running: Option<JoinHandle<io::Result<()>>>,
+    unsynced: u64,
+}
+
+impl Syncing {
+    /// Begins one when enough was written since the last, and that one has ended.
+    fn wrote(&mut self, file: &File, bytes: usize) -> io::Result<()> {
+        self.unsynced += bytes as u64;
+        if self.unsynced < EARLY || self.running.as_ref().is_some_and(|running| !running.is_finished()) {
+            return Ok(());
+        }
+        self.wait()?;
+        let file = file.try_clone()?;
+        self.unsynced = 0;
+        self.running = Some(self.runtime.spawn_blocking(move || file.sync_data()));
+        Ok(())
+    }
+
+    /// A failure is told once to whoever asks first: it must not get lost here.
+    fn wait(&mut self) -> io::Result<()> {
+        match self.running.take() {
+            Some(running) => self.runtime.block_on(running).map_err(io::Error::other).flatten(),
+            None => Ok(()),
+        }
+    }
 }
 
 impl Sink {
@@ -50,7 +83,8 @@ impl Sink {
                     .map_or(Ok(()), std::fs::create_dir_all)
                     .and_then(|()| File::options().write(true).create_new(true).open(&path));
                 let file = made.map_err(|e| failed(location, e))?;
-                Target::Local { file, path }
+                let syncing = Syncing { runtime: runtime.clone(), running: None, unsynced: 0 };
+                Target::Local { file, path, syncing }
             }
             None => {
                 let (client, path) = store.resolve(location)?;
@@ -86,7 +120,8 @@ impl Sink {
 
     fn settle(&mut self) -> io::Result<()> {
         match &mut self.target {
-            Target::Local { file, path } => {
+            Target::Local { file, path, syncing } => {
+                syncing.wait()?;
                 file.sync_all()?;
                 // The name must survive a power cut as well as the bytes.
                 path.parent().map_or(Ok(()), |folder| File::open(folder).and_then(|folder| folder.sync_all()))
@@ -110,8 +145,9 @@ impl Sink {
         }
         self.progress.wrote(self.buffer.len() as u64);
         match &mut self.target {
-            Target::Local { file, .. } => {
+            Target::Local { file, syncing, .. } => {
                 file.write_all(&self.buffer)?;
+                syncing.wrote(file, self.buffer.len())?;
                 self.buffer.clear();
                 Ok(())
             }
