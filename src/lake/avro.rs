@@ -4,6 +4,7 @@
 //! refuses a deflated block with bytes after the end of the stream. PyIceberg writes such blocks: three bytes of zlib's
 //! checksum stay behind each. Other readers ignore them, and so does this one.
 
+use std::collections::HashMap;
 use std::error::Error;
 use std::io::Read;
 
@@ -22,6 +23,11 @@ pub(super) enum Stopped<E> {
     Damaged(Failure),
     /// `each` gave up.
     Taker(E),
+}
+
+/// What the head of a container says beside its schema: `schema`, `partition-spec` and so on of a manifest.
+pub(super) fn head(bytes: &[u8]) -> Result<HashMap<String, Vec<u8>>, Failure> {
+    Ok(Container::open(bytes)?.head)
 }
 
 /// Hands every record to `each`, in order.
@@ -55,6 +61,7 @@ pub(super) fn each_record<T: DeserializeOwned, E>(
 struct Container<'a> {
     schema: Schema,
     codec: String,
+    head: HashMap<String, Vec<u8>>,
     sync: &'a [u8],
     rest: &'a [u8],
 }
@@ -62,7 +69,7 @@ struct Container<'a> {
 impl<'a> Container<'a> {
     fn open(bytes: &'a [u8]) -> Result<Self, Failure> {
         let mut rest = bytes.strip_prefix(b"Obj\x01").ok_or("it does not begin like an Avro file")?;
-        let (mut schema, mut codec) = (None, "null".to_owned());
+        let (mut schema, mut codec, mut head) = (None, "null".to_owned(), HashMap::new());
         loop {
             let mut entries = long(&mut rest)?;
             if entries == 0 {
@@ -79,12 +86,14 @@ impl<'a> Container<'a> {
                 match key {
                     b"avro.schema" => schema = Some(str::from_utf8(value)?.parse::<Schema>()?),
                     b"avro.codec" => codec = str::from_utf8(value)?.to_owned(),
-                    _ => {}
+                    _ => {
+                        head.insert(str::from_utf8(key)?.to_owned(), value.to_vec());
+                    }
                 }
             }
         }
         let sync = take(&mut rest, 16)?;
-        Ok(Self { schema: schema.ok_or("it has no schema")?, codec, sync, rest })
+        Ok(Self { schema: schema.ok_or("it has no schema")?, codec, head, sync, rest })
     }
 
     /// The next block: how many records, and their bytes.

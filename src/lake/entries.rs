@@ -4,7 +4,7 @@
 //! Fields are skipped while they are decoded. What this reader does not know (partitions of decimals, say) goes through
 //! the `iceberg` crate's own ([`from_manifest`]).
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -14,10 +14,9 @@ use iceberg::spec::{
 };
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, de};
-use serde_avro_fast::object_container_file_encoding::Reader;
 
 use super::row_ids::RowIds;
-use super::{Store, manifests::read_manifest};
+use super::{Store, avro, manifests::read_manifest};
 use crate::error::{Error, Result};
 use crate::model::{Blob, FieldBounds, FileFormat};
 
@@ -76,16 +75,6 @@ pub(super) async fn read_live(store: &Arc<Store>, manifest: &ManifestFile, bound
         tracing::debug!(manifest = path, "a manifest is read the long way");
     }
     from_manifest(&read_manifest(store, manifest).await?, RowIds::of(manifest), bounds_for)
-}
-
-/// The header of the Avro file.
-struct Head(HashMap<String, Vec<u8>>);
-
-impl<'de> Deserialize<'de> for Head {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
-        let all: HashMap<String, RawBytes> = HashMap::deserialize(deserializer)?;
-        Ok(Self(all.into_iter().map(|(key, value)| (key, value.0)).collect()))
-    }
 }
 
 /// `B` and `C`: maps of bounds and counts, or [`IgnoredAny`] where nobody wants them.
@@ -199,64 +188,73 @@ fn find<T>(pairs: &Option<Vec<Pair<T>>>, id: i32) -> Option<&T> {
 
 /// Decodes a manifest; `None` for whatever has to be read the long way, damage included: there it is given its name.
 fn decode(bytes: &[u8], manifest: &ManifestFile, bounds_for: &[i32]) -> Option<LiveEntries> {
-    let (mut reader, head) = Reader::new_and_metadata::<Head>(serde_avro_fast::de::read::SliceRead::new(bytes)).ok()?;
-    let metadata = ManifestMetadata::parse(&head.0).ok()?;
+    let metadata = ManifestMetadata::parse(&avro::head(bytes).ok()?).ok()?;
     let partition_type = metadata.partition_spec().partition_type(metadata.schema()).ok()?;
     let kinds = simple_kinds(&partition_type)?;
     let deletes = manifest.content == iceberg::spec::ManifestContentType::Deletes;
     let entries = if deletes || !bounds_for.is_empty() {
-        live::<Wanted>(&mut reader, manifest, &kinds, bounds_for)
+        live::<Wanted>(bytes, manifest, &kinds, bounds_for)
     } else {
-        live::<Unwanted>(&mut reader, manifest, &kinds, bounds_for)
+        live::<Unwanted>(bytes, manifest, &kinds, bounds_for)
     }?;
     Some(LiveEntries { schema: metadata.schema().clone(), entries })
 }
 
 fn live<S: Statistics>(
-    reader: &mut Reader<serde_avro_fast::de::read::SliceRead<'_>>,
+    bytes: &[u8],
     manifest: &ManifestFile,
     kinds: &[PrimitiveType],
     bounds_for: &[i32],
 ) -> Option<Vec<LiveEntry>> {
     let (mut entries, mut row_ids) = (Vec::new(), RowIds::of(manifest));
-    for entry in reader.deserialize::<Entry<S::Bytes, S::Numbers>>() {
-        let entry = entry.ok()?;
-        if entry.status == DELETED {
-            continue;
+    let each = |entry: Entry<S::Bytes, S::Numbers>| {
+        if entry.status != DELETED {
+            entries.push(live_entry::<S>(entry, manifest, kinds, bounds_for, &mut row_ids).ok_or(())?);
         }
-        let mut file = entry.data_file;
-        // Sequence numbers are inherited by what was added (spec, "Sequence Number Inheritance").
-        let inherits = entry.status == ADDED || manifest.sequence_number == 0;
-        let inherited = inherits.then_some(manifest.sequence_number);
-        entries.push(LiveEntry {
-            content: match file.content {
-                0 => DataContentType::Data,
-                1 => DataContentType::PositionDeletes,
-                2 => DataContentType::EqualityDeletes,
-                _ => return None,
-            },
-            format: format_of(file.file_format.parse().ok()?),
-            partition: std::mem::take(&mut file.partition).into_struct(kinds)?,
-            records: u64::try_from(file.record_count).ok()?,
-            size: u64::try_from(file.file_size_in_bytes).ok()?,
-            sequence_number: entry.sequence_number.or(inherited).unwrap_or(0),
-            file_sequence_number: entry.file_sequence_number.or(inherited).or(entry.sequence_number).unwrap_or(0),
-            first_row_id: row_ids.of_file(file.first_row_id, u64::try_from(file.record_count).ok()?),
-            vector: vector(file.content_offset, file.content_size_in_bytes),
-            snapshot_id: entry.snapshot_id.or(Some(manifest.added_snapshot_id)),
-            sort_order_id: file.sort_order_id.filter(|id| *id != 0),
-            encrypted: file.key_metadata.is_some(),
-            bounds: S::bounds(&file, bounds_for),
-            referenced_data_file: if file.content == 0 {
-                None
-            } else {
-                file.referenced_data_file.clone().or_else(|| S::one_path(&file))
-            },
-            equality_ids: file.equality_ids.unwrap_or_default(),
-            path: file.file_path,
-        });
-    }
+        Ok::<(), ()>(())
+    };
+    avro::each_record(bytes, each).ok()?;
     Some(entries)
+}
+
+fn live_entry<S: Statistics>(
+    entry: Entry<S::Bytes, S::Numbers>,
+    manifest: &ManifestFile,
+    kinds: &[PrimitiveType],
+    bounds_for: &[i32],
+    row_ids: &mut RowIds,
+) -> Option<LiveEntry> {
+    let mut file = entry.data_file;
+    // Sequence numbers are inherited by what was added (spec, "Sequence Number Inheritance").
+    let inherits = entry.status == ADDED || manifest.sequence_number == 0;
+    let inherited = inherits.then_some(manifest.sequence_number);
+    Some(LiveEntry {
+        content: match file.content {
+            0 => DataContentType::Data,
+            1 => DataContentType::PositionDeletes,
+            2 => DataContentType::EqualityDeletes,
+            _ => return None,
+        },
+        format: format_of(file.file_format.parse().ok()?),
+        partition: std::mem::take(&mut file.partition).into_struct(kinds)?,
+        records: u64::try_from(file.record_count).ok()?,
+        size: u64::try_from(file.file_size_in_bytes).ok()?,
+        sequence_number: entry.sequence_number.or(inherited).unwrap_or(0),
+        file_sequence_number: entry.file_sequence_number.or(inherited).or(entry.sequence_number).unwrap_or(0),
+        first_row_id: row_ids.of_file(file.first_row_id, u64::try_from(file.record_count).ok()?),
+        vector: vector(file.content_offset, file.content_size_in_bytes),
+        snapshot_id: entry.snapshot_id.or(Some(manifest.added_snapshot_id)),
+        sort_order_id: file.sort_order_id.filter(|id| *id != 0),
+        encrypted: file.key_metadata.is_some(),
+        bounds: S::bounds(&file, bounds_for),
+        referenced_data_file: if file.content == 0 {
+            None
+        } else {
+            file.referenced_data_file.clone().or_else(|| S::one_path(&file))
+        },
+        equality_ids: file.equality_ids.unwrap_or_default(),
+        path: file.file_path,
+    })
 }
 
 /// Where a deletion vector lies in its file.
