@@ -104,6 +104,11 @@ pub trait Catalog: Send + Sync + Debug + Display {
     /// The default location of a table made in this catalog, without a final slash.
     fn default_location(&self, name: &TableName) -> Result<String>;
 
+    /// Where its tables are, as far as it was told.
+    fn warehouse(&self) -> Option<&str> {
+        None
+    }
+
     /// A replica that may lag behind, for looking and planning; `None` when there is none. What it says is never built on
     /// without a check against this catalog.
     fn replica(&self) -> Option<&Arc<dyn Catalog>> {

@@ -153,6 +153,10 @@ impl Catalog for FilesystemCatalog {
         }
     }
 
+    fn warehouse(&self) -> Option<&str> {
+        Some(&self.root)
+    }
+
     fn default_location(&self, name: &TableName) -> Result<String> {
         Ok(self.table_location(name))
     }

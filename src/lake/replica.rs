@@ -58,6 +58,10 @@ impl Catalog for WithReplica {
         self.primary.load_table(name).await
     }
 
+    fn warehouse(&self) -> Option<&str> {
+        self.primary.warehouse()
+    }
+
     async fn create_table(&self, name: &TableName, metadata: TableMetadata) -> Result<LoadedTable> {
         self.primary.create_table(name, metadata).await
     }

@@ -202,6 +202,10 @@ impl Catalog for SqlCatalog {
         Ok(Swap::Rejected { reason })
     }
 
+    fn warehouse(&self) -> Option<&str> {
+        self.warehouse.as_deref()
+    }
+
     fn default_location(&self, name: &TableName) -> Result<String> {
         super::default_location(self.warehouse.as_deref(), name)
     }

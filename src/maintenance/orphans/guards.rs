@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::LocationsFor;
 use crate::error::{Error, Result};
-use crate::lake::{Ambient, Catalog, LoadedTable, Store, TableLocations, metadata};
+use crate::lake::{Ambient, Catalog, LoadedTable, Location, Store, TableLocations, metadata};
 use crate::model::{LocationCount, OrphanPolicy, TableName};
 use crate::reclaim::orphans::{Found, MOST_UNLISTED};
 use crate::reclaim::sorted::Entry;
@@ -70,6 +70,28 @@ pub(super) fn refuse_neighbours(
         }
     }
     Ok(())
+}
+
+/// Refuses places that metadata names outside of the catalog's warehouse: whoever may set a table's properties could have
+/// any folder cleaned. A warehouse that is a name, not a location (REST), says nothing.
+pub(super) fn refuse_outside(table: &LoadedTable, warehouse: Option<&str>, i_know: bool) -> Result<()> {
+    let Some(Ok(warehouse)) = warehouse.map(Location::parse) else { return Ok(()) };
+    let root = format!("{}/", warehouse.canonical().trim_end_matches('/'));
+    let places = TableLocations::of(&table.metadata, &[])?;
+    match places.both().find(|(canonical, _)| !canonical.starts_with(&root)) {
+        Some((_, place)) if i_know => {
+            tracing::warn!(table = %table.name, place, "a place outside of the warehouse is taken to be the table's");
+            Ok(())
+        }
+        Some((_, place)) => Err(Error::unsupported(format!(
+            "table {} says that its files are in {place}, outside of the catalog's warehouse",
+            table.name
+        ))
+        .hint(
+            "add --i-know when that place is the table's alone: every old file there that it does not refer to goes",
+        )),
+        None => Ok(()),
+    }
 }
 
 /// Refuses a quarantine inside a table: what is moved there would be found again, or belong to another table.

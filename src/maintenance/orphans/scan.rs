@@ -1,8 +1,8 @@
 //! The look: which files are orphans. Changes nothing.
 
 use super::guards::{
-    neighbours, refuse_disabled, refuse_missing, refuse_neighbours, refuse_quarantine_inside, refuse_strangers,
-    refuse_suspicious,
+    neighbours, refuse_disabled, refuse_missing, refuse_neighbours, refuse_outside, refuse_quarantine_inside,
+    refuse_strangers, refuse_suspicious,
 };
 use super::{Maintenance, OrphanRun};
 use crate::error::{Context, Error, Result};
@@ -39,6 +39,7 @@ impl Maintenance {
         let policy = (run.policy_for)(name, before.metadata.properties())?;
         policy.validate()?;
         refuse_disabled(&before)?;
+        refuse_outside(&before, self.catalog.warehouse(), policy.i_know)?;
         let places =
             |table: &LoadedTable| TableLocations::of(&table.metadata, &(run.locations_for)(name, &table.metadata)?);
         let within = places(&before).while_doing(|| format!("looking for orphans of {name}"))?;
