@@ -7,7 +7,7 @@ use iceberg::spec::{
 };
 
 use crate::error::{Error, Result};
-use crate::model::NewFile;
+use crate::model::{DELETE_FILE_PATH, DELETE_POS, NewFile};
 
 /// A new data file as the `iceberg` crate wants it.
 pub(super) fn data_file(file: &NewFile, spec_id: i32, partition: &Struct, schema: &Schema) -> Result<DataFile> {
@@ -16,10 +16,9 @@ pub(super) fn data_file(file: &NewFile, spec_id: i32, partition: &Struct, schema
 
 /// A new file of position deletes.
 pub(super) fn position_file(file: &NewFile, spec_id: i32, partition: &Struct) -> Result<DataFile> {
-    // Reserved field ids (spec, "Reserved Field IDs").
     let kind = |id: i32| match id {
-        2_147_483_546 => Some(&PrimitiveType::String),
-        2_147_483_545 => Some(&PrimitiveType::Long),
+        DELETE_FILE_PATH => Some(&PrimitiveType::String),
+        DELETE_POS => Some(&PrimitiveType::Long),
         _ => None,
     };
     entry(file, DataContentType::PositionDeletes, spec_id, partition, kind)

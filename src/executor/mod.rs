@@ -17,6 +17,7 @@ mod sample;
 mod sink;
 mod source;
 pub mod stats;
+mod threads;
 mod transfer;
 mod verify;
 

@@ -25,51 +25,28 @@ pub(super) enum Stopped<E> {
     Taker(E),
 }
 
-/// What the head of a container says beside its schema: `schema`, `partition-spec` and so on of a manifest.
-pub(super) fn head(bytes: &[u8]) -> Result<HashMap<String, Vec<u8>>, Failure> {
-    Ok(Container::open(bytes)?.head)
-}
-
 /// Hands every record to `each`, in order.
 pub(super) fn each_record<T: DeserializeOwned, E>(
     bytes: &[u8],
-    mut each: impl FnMut(T) -> Result<(), E>,
+    each: impl FnMut(T) -> Result<(), E>,
 ) -> Result<(), Stopped<E>> {
-    let damaged = |e: Failure| Stopped::Damaged(e);
-    let mut container = Container::open(bytes).map_err(damaged)?;
-    if container.codec != "deflate" {
-        let mut reader = Reader::from_slice(bytes).map_err(|e| damaged(e.into()))?;
-        for record in reader.deserialize::<T>() {
-            each(record.map_err(|e| damaged(e.into()))?).map_err(Stopped::Taker)?;
-        }
-        return Ok(());
-    }
-    let mut plain = Vec::new();
-    while let Some((count, block)) = container.block().map_err(damaged)? {
-        plain.clear();
-        DeflateDecoder::new(block).read_to_end(&mut plain).map_err(|e| damaged(e.into()))?;
-        let mut state = DeserializerState::from_slice(&plain, &container.schema);
-        for _ in 0..count {
-            let record = T::deserialize(state.deserializer()).map_err(|e| damaged(e.into()))?;
-            each(record).map_err(Stopped::Taker)?;
-        }
-    }
-    Ok(())
+    Container::open(bytes).map_err(Stopped::Damaged)?.each_record(each)
 }
 
 /// The frame of a container file (Avro specification, "Object Container Files").
-struct Container<'a> {
+pub(super) struct Container<'a> {
+    bytes: &'a [u8],
     schema: Schema,
     codec: String,
-    head: HashMap<String, Vec<u8>>,
+    head: Vec<(&'a [u8], &'a [u8])>,
     sync: &'a [u8],
     rest: &'a [u8],
 }
 
 impl<'a> Container<'a> {
-    fn open(bytes: &'a [u8]) -> Result<Self, Failure> {
+    pub(super) fn open(bytes: &'a [u8]) -> Result<Self, Failure> {
         let mut rest = bytes.strip_prefix(b"Obj\x01").ok_or("it does not begin like an Avro file")?;
-        let (mut schema, mut codec, mut head) = (None, "null".to_owned(), HashMap::new());
+        let (mut schema, mut codec, mut head) = (None, "null".to_owned(), Vec::new());
         loop {
             let mut entries = long(&mut rest)?;
             if entries == 0 {
@@ -86,14 +63,43 @@ impl<'a> Container<'a> {
                 match key {
                     b"avro.schema" => schema = Some(str::from_utf8(value)?.parse::<Schema>()?),
                     b"avro.codec" => codec = str::from_utf8(value)?.to_owned(),
-                    _ => {
-                        head.insert(str::from_utf8(key)?.to_owned(), value.to_vec());
-                    }
+                    _ => head.push((key, value)),
                 }
             }
         }
         let sync = take(&mut rest, 16)?;
-        Ok(Self { schema: schema.ok_or("it has no schema")?, codec, head, sync, rest })
+        Ok(Self { bytes, schema: schema.ok_or("it has no schema")?, codec, head, sync, rest })
+    }
+
+    /// What the head says beside the container's own keys: `schema`, `partition-spec` and so on of a manifest.
+    pub(super) fn head(&self) -> Result<HashMap<String, Vec<u8>>, Failure> {
+        self.head.iter().map(|(key, value)| Ok((str::from_utf8(key)?.to_owned(), value.to_vec()))).collect()
+    }
+
+    /// Hands every record to `each`, in order.
+    pub(super) fn each_record<T: DeserializeOwned, E>(
+        mut self,
+        mut each: impl FnMut(T) -> Result<(), E>,
+    ) -> Result<(), Stopped<E>> {
+        let damaged = |e: Failure| Stopped::Damaged(e);
+        if self.codec != "deflate" {
+            let mut reader = Reader::from_slice(self.bytes).map_err(|e| damaged(e.into()))?;
+            for record in reader.deserialize::<T>() {
+                each(record.map_err(|e| damaged(e.into()))?).map_err(Stopped::Taker)?;
+            }
+            return Ok(());
+        }
+        let mut plain = Vec::new();
+        while let Some((count, block)) = self.block().map_err(damaged)? {
+            plain.clear();
+            DeflateDecoder::new(block).read_to_end(&mut plain).map_err(|e| damaged(e.into()))?;
+            let mut state = DeserializerState::from_slice(&plain, &self.schema);
+            for _ in 0..count {
+                let record = T::deserialize(state.deserializer()).map_err(|e| damaged(e.into()))?;
+                each(record).map_err(Stopped::Taker)?;
+            }
+        }
+        Ok(())
     }
 
     /// The next block: how many records, and their bytes.

@@ -16,12 +16,10 @@ use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, de};
 
 use super::row_ids::RowIds;
-use super::{Store, avro, manifests::read_manifest};
+use super::{Store, avro::Container, manifests::read_manifest};
 use crate::error::{Error, Result};
-use crate::model::{Blob, FieldBounds, FileFormat};
+use crate::model::{Blob, DELETE_FILE_PATH, FieldBounds, FileFormat};
 
-/// The reserved field id of `file_path` in position delete files (spec, "Reserved Field IDs").
-const DELETE_FILE_PATH_ID: i32 = 2_147_483_546;
 /// Entry status and file content as the spec numbers them.
 const ADDED: i32 = 1;
 const DELETED: i32 = 2;
@@ -163,8 +161,8 @@ impl Statistics for Wanted {
     }
 
     fn one_path(file: &EntryFile<Bounds, Counts>) -> Option<String> {
-        let lower = find(&file.lower_bounds, DELETE_FILE_PATH_ID)?;
-        let upper = find(&file.upper_bounds, DELETE_FILE_PATH_ID)?;
+        let lower = find(&file.lower_bounds, DELETE_FILE_PATH)?;
+        let upper = find(&file.upper_bounds, DELETE_FILE_PATH)?;
         if lower.0 == upper.0 { String::from_utf8(lower.0.clone()).ok() } else { None }
     }
 }
@@ -188,20 +186,21 @@ fn find<T>(pairs: &Option<Vec<Pair<T>>>, id: i32) -> Option<&T> {
 
 /// Decodes a manifest; `None` for whatever has to be read the long way, damage included: there it is given its name.
 fn decode(bytes: &[u8], manifest: &ManifestFile, bounds_for: &[i32]) -> Option<LiveEntries> {
-    let metadata = ManifestMetadata::parse(&avro::head(bytes).ok()?).ok()?;
+    let container = Container::open(bytes).ok()?;
+    let metadata = ManifestMetadata::parse(&container.head().ok()?).ok()?;
     let partition_type = metadata.partition_spec().partition_type(metadata.schema()).ok()?;
     let kinds = simple_kinds(&partition_type)?;
     let deletes = manifest.content == iceberg::spec::ManifestContentType::Deletes;
     let entries = if deletes || !bounds_for.is_empty() {
-        live::<Wanted>(bytes, manifest, &kinds, bounds_for)
+        live::<Wanted>(container, manifest, &kinds, bounds_for)
     } else {
-        live::<Unwanted>(bytes, manifest, &kinds, bounds_for)
+        live::<Unwanted>(container, manifest, &kinds, bounds_for)
     }?;
     Some(LiveEntries { schema: metadata.schema().clone(), entries })
 }
 
 fn live<S: Statistics>(
-    bytes: &[u8],
+    container: Container<'_>,
     manifest: &ManifestFile,
     kinds: &[PrimitiveType],
     bounds_for: &[i32],
@@ -213,7 +212,7 @@ fn live<S: Statistics>(
         }
         Ok::<(), ()>(())
     };
-    avro::each_record(bytes, each).ok()?;
+    container.each_record(each).ok()?;
     Some(entries)
 }
 
@@ -480,8 +479,8 @@ fn bounds(data: &iceberg::spec::DataFile, ids: &[i32]) -> Result<BTreeMap<i32, F
 
 /// A position delete file whose path bounds are equal speaks of one data file only.
 fn one_path(data: &iceberg::spec::DataFile) -> Option<String> {
-    let lower = data.lower_bounds().get(&DELETE_FILE_PATH_ID)?;
-    let upper = data.upper_bounds().get(&DELETE_FILE_PATH_ID)?;
+    let lower = data.lower_bounds().get(&DELETE_FILE_PATH)?;
+    let upper = data.upper_bounds().get(&DELETE_FILE_PATH)?;
     if lower != upper {
         return None;
     }

@@ -4,10 +4,11 @@
 //! entries are not built as values: unknown fields are skipped while decoding.
 
 use std::io::ErrorKind;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
+use tokio::sync::Semaphore;
 
 use super::Store;
 use super::avro::{Stopped, each_record};
@@ -120,14 +121,10 @@ pub async fn file_batches_of(
     .await
 }
 
-/// How many manifests or lists are read side by side: as many as `most` where each answer takes its time, no more than
-/// keep the processors busy on this machine's own files (each thread beyond them only holds memory).
-pub fn side_by_side(store: &Store, location: &str, most: usize) -> usize {
-    match store.local_path(location) {
-        Some(_) => std::thread::available_parallelism().map_or(2, |cores| cores.get() * 2).min(most),
-        None => most,
-    }
-}
+/// This machine's own files are read no faster by more threads than keep its processors busy; each beyond them only holds
+/// memory. Nobody who has a permit waits for another one.
+static LOCAL_READS: LazyLock<Semaphore> =
+    LazyLock::new(|| Semaphore::new(std::thread::available_parallelism().map_or(2, |cores| cores.get() * 2)));
 
 /// Reads a file and decodes it on a thread that may take its time: requests that are under way are not held up.
 async fn with_bytes<T: Send + 'static>(
@@ -138,23 +135,26 @@ async fn with_bytes<T: Send + 'static>(
 ) -> Result<T> {
     let doing = move || format!("reading a {what}");
     let path = location.to_owned();
-    let work: Box<dyn FnOnce() -> Result<T> + Send> = match store.local_path(location) {
-        Some(local) => Box::new(move || {
-            let failed = |error: std::io::Error| {
-                let error = match error.kind() {
-                    ErrorKind::NotFound => object_store::Error::NotFound { path: path.clone(), source: error.into() },
-                    _ => object_store::Error::Generic { store: "local", source: error.into() },
-                };
-                store_error("reading", &path, error)
-            };
-            let bytes = std::fs::read(&local).map_err(failed).while_doing(doing)?;
-            decode(&path, &bytes)
-        }),
-        None => {
-            let bytes = store.read(location).await.while_doing(doing)?;
-            Box::new(move || decode(&path, &bytes))
-        }
+    let Some(local) = store.local_path(location) else {
+        let bytes = store.read(location).await.while_doing(doing)?;
+        return on_a_thread(move || decode(&path, &bytes)).await;
     };
+    let _permit = LOCAL_READS.acquire().await;
+    on_a_thread(move || {
+        let failed = |error: std::io::Error| {
+            let error = match error.kind() {
+                ErrorKind::NotFound => object_store::Error::NotFound { path: path.clone(), source: error.into() },
+                _ => object_store::Error::Generic { store: "local", source: error.into() },
+            };
+            store_error("reading", &path, error)
+        };
+        let bytes = std::fs::read(&local).map_err(failed).while_doing(doing)?;
+        decode(&path, &bytes)
+    })
+    .await
+}
+
+async fn on_a_thread<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     tokio::task::spawn_blocking(work)
         .await
         .map_err(|e| Error::corrupt("decoding a manifest failed").caused_by(e))

@@ -3,7 +3,7 @@
 use iceberg::spec::ManifestFile;
 
 /// The row ids that a manifest hands down.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct RowIds {
     next: Option<u64>,
 }

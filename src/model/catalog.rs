@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::Path;
 
 /// A resolved catalog configuration.
 #[derive(Clone, PartialEq, Eq)]
@@ -49,6 +50,17 @@ impl fmt::Debug for CatalogSettings {
 }
 
 impl CatalogSettings {
+    /// A SQLite catalog in a folder, whose tables lie in that folder too.
+    pub fn in_folder(name: &str, folder: &Path) -> Self {
+        Self {
+            name: name.to_owned(),
+            uri: format!("sqlite://{}/catalog.db", folder.display()),
+            warehouse: Some(folder.display().to_string()),
+            props: BTreeMap::new(),
+            places: Vec::new(),
+        }
+    }
+
     /// The URI without user, password and query, for messages.
     pub fn public_uri(&self) -> String {
         let Some((scheme, rest)) = self.uri.split_once("://") else {

@@ -6,6 +6,11 @@ use serde::{Deserialize, Serialize};
 
 use super::{DeleteContent, DeleteFile, FileFormat};
 
+/// The reserved field id of `file_path` in position delete files (spec, "Reserved Field IDs").
+pub const DELETE_FILE_PATH: i32 = 2_147_483_546;
+/// The reserved field id of `pos` in them.
+pub const DELETE_POS: i32 = 2_147_483_545;
+
 /// Names one delete: a delete file, or one deletion vector of a file that holds several.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct DeleteKey {

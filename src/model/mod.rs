@@ -38,7 +38,7 @@ pub use archive::{
 };
 pub use bytes::{GIB, KIB, MIB, human_bytes, parse_bytes};
 pub use catalog::{CatalogSettings, StoragePlace};
-pub use deletes::{AppliedDelete, DeleteFate, DeleteKey, PlannedDelete, TaskDelete};
+pub use deletes::{AppliedDelete, DELETE_FILE_PATH, DELETE_POS, DeleteFate, DeleteKey, PlannedDelete, TaskDelete};
 pub use expire::{ExpirePlan, ExpirePolicy, ExpireReason, ExpiredRef, ExpiredSnapshot, KeepReason, KeptSnapshot};
 pub use filter::{Compare, Filter, Value};
 pub use fleet::{Candidates, Closeness, HOT, RunMemory, TableSummary};

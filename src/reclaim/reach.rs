@@ -22,7 +22,7 @@ use super::lineage::fallen;
 use super::{Doomed, Heads};
 use crate::error::{Context, Kind, Result};
 use crate::lake::Store;
-use crate::lake::references::{FileRef, ManifestRef, file_batches_of, manifests_of, side_by_side};
+use crate::lake::references::{FileRef, ManifestRef, file_batches_of, manifests_of};
 use crate::model::FileKind;
 
 /// Manifest lists read side by side; they are small.
@@ -49,7 +49,6 @@ pub struct Reach {
     lists: Vec<Doomed>,
     metadata: Vec<Doomed>,
     at_once: usize,
-    manifests_at_once: usize,
 }
 
 impl Reach {
@@ -58,13 +57,11 @@ impl Reach {
     /// # Errors
     /// `Corrupt` when a list of a kept snapshot is missing or damaged, `Unavailable` when the store does not answer.
     pub async fn begin(store: &Arc<Store>, heads: Heads) -> Result<Self> {
-        let first = heads.kept_lists.first().or(heads.gone_lists.first()).cloned().unwrap_or_default();
-        let lists_at_once = side_by_side(store, &first, LISTS_AT_ONCE);
         let kept_lists: HashSet<u128> = heads.kept_lists.iter().map(|list| key(list)).collect();
         let mut kept: HashMap<u128, ManifestRef> = HashMap::new();
         let mut reading = stream::iter(&heads.kept_lists)
             .map(|list| async move { manifests_of(store, list).await })
-            .buffer_unordered(lists_at_once);
+            .buffer_unordered(LISTS_AT_ONCE);
         while let Some((manifests, _)) = reading.try_next().await.while_doing(|| "looking for what is reachable")? {
             kept.extend(manifests.into_iter().map(|manifest| (key(&manifest.path), manifest)));
         }
@@ -78,7 +75,7 @@ impl Reach {
         });
         let mut reading = stream::iter(gone_lists)
             .map(|list| async move { (tolerate(manifests_of(store, &list).await, &list), list) })
-            .buffer_unordered(lists_at_once);
+            .buffer_unordered(LISTS_AT_ONCE);
         while let Some((read, path)) = reading.next().await {
             let Some((manifests, size)) = read? else { continue };
             lists.push(Doomed { kind: FileKind::ManifestList, path, size });
@@ -105,7 +102,6 @@ impl Reach {
             lists,
             metadata,
             at_once: CANDIDATES_AT_ONCE,
-            manifests_at_once: side_by_side(store, &first, MANIFESTS_AT_ONCE),
         })
     }
 
@@ -118,7 +114,7 @@ impl Reach {
             let until = self.gone.len().min(self.looked + BETWEEN_COUNTS);
             stream::iter(&self.gone[self.looked..until])
                 .map(|manifest| async { tolerate(self.each_live(manifest, Candidates::add).await, &manifest.path) })
-                .buffer_unordered(self.manifests_at_once)
+                .buffer_unordered(MANIFESTS_AT_ONCE)
                 .try_for_each(|_| ready(Ok(())))
                 .await?;
             self.looked = until;
@@ -130,7 +126,7 @@ impl Reach {
         let found = self.now(|candidates| candidates.remember(more));
         stream::iter(&self.kept)
             .map(|manifest| self.each_live(manifest, |candidates, key, _| candidates.spare(key)))
-            .buffer_unordered(self.manifests_at_once)
+            .buffer_unordered(MANIFESTS_AT_ONCE)
             .try_for_each(|()| ready(Ok(())))
             .await
             .while_doing(|| "looking for what is reachable")?;

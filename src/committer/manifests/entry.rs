@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use super::avro::{Cursor, Result, Trouble, damaged};
 use super::shape::Shape;
+use crate::lake::RowIds;
 
 /// Field ids of manifest entries and data files (spec, "Manifests").
 mod id {
@@ -34,20 +35,8 @@ const BLOCK_SIZE: i64 = 64 * 1024 * 1024;
 pub(super) struct Inherited {
     pub(super) snapshot_id: i64,
     pub(super) sequence_number: i64,
-    /// The row id of the first row of the next data file that has none, from format version 3 on.
-    pub(super) first_row_id: Option<i64>,
-}
-
-impl Inherited {
-    /// The first row id of a live data file: its own, or the next one (spec, "First Row ID Inheritance").
-    pub(super) fn first_row_id(&mut self, own: Option<i64>, records: i64) -> Option<i64> {
-        if own.is_some() {
-            return own;
-        }
-        let inherited = self.first_row_id?;
-        self.first_row_id = inherited.checked_add(records);
-        Some(inherited)
-    }
+    /// Handed down from format version 3 on.
+    pub(super) row_ids: RowIds,
 }
 
 /// A live entry as it was appended to the output.
@@ -130,7 +119,8 @@ impl<'o> Transcoder<'o> {
             None => damaged("an existing entry has no sequence number"),
         };
         let (sequence, file_sequence) = (inherit(sequence)?, inherit(file_sequence)?);
-        let first_row_id = inherited.first_row_id(first_row_id, rows.unwrap_or(0));
+        let rows = rows.and_then(|rows| u64::try_from(rows).ok()).unwrap_or(0);
+        let first_row_id = inherited.row_ids.of_file(first_row_id, rows);
         let (mut path, mut partition, mut records) = (0..0, 0..0, None);
         for field in self.to.fields() {
             match field.id {

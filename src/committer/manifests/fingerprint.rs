@@ -69,7 +69,8 @@ impl Fingerprint {
             }
             let sequence = |number: Option<i64>| number.unwrap_or(inherited.sequence_number);
             let (sequence_number, file_sequence_number) = (sequence(sequence_number), sequence(file_sequence_number));
-            let first_row_id = inherited.first_row_id(data_file.first_row_id, data_file.record_count);
+            let first_row_id =
+                inherited.row_ids.of_file(data_file.first_row_id, u64::try_from(data_file.record_count).unwrap_or(0));
             let mut bytes = data_file.file_path.into_bytes();
             for number in [
                 snapshot_id.unwrap_or(inherited.snapshot_id),

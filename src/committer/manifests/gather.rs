@@ -15,6 +15,7 @@ use super::entry::{Inherited, Transcoder};
 use super::fingerprint::Fingerprint;
 use super::partitions::Partitions;
 use super::shape::Shape;
+use crate::lake::RowIds;
 
 /// Entries are kept in pieces of about this size.
 const CHUNK: usize = 1 << 20;
@@ -223,11 +224,7 @@ pub(super) struct Window {
 }
 
 pub(super) fn inherited(file: &ManifestFile) -> Inherited {
-    Inherited {
-        snapshot_id: file.added_snapshot_id,
-        sequence_number: file.sequence_number,
-        first_row_id: file.first_row_id.and_then(|first| i64::try_from(first).ok()),
-    }
+    Inherited { snapshot_id: file.added_snapshot_id, sequence_number: file.sequence_number, row_ids: RowIds::of(file) }
 }
 
 /// Hands over the live entries of a manifest, each with its partition.

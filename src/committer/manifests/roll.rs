@@ -10,6 +10,7 @@ use super::entry::Inherited;
 use super::fingerprint::Fingerprint;
 use super::gather::{Entries, Kept};
 use super::partitions::Partitions;
+use crate::lake::RowIds;
 
 /// Entries are compressed in blocks of this many bytes, or smaller ones where the target is small itself.
 const BLOCK: u64 = 64 * 1024;
@@ -87,7 +88,7 @@ impl Roller {
         let numbers: Vec<u32> = open.partitions.into_iter().collect();
         let bytes = open.packer.finish();
         // All entries say everything themselves: there is nothing to inherit.
-        self.fingerprint.add(&bytes, Inherited { snapshot_id: -1, sequence_number: 0, first_row_id: None })?;
+        self.fingerprint.add(&bytes, Inherited { snapshot_id: -1, sequence_number: 0, row_ids: RowIds::default() })?;
         let file = ManifestFile {
             manifest_length: bytes.len() as i64,
             existing_files_count: Some(u32::try_from(open.entries).unwrap_or(u32::MAX)),

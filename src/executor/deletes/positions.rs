@@ -1,8 +1,6 @@
 //! Position delete files: (file, position) pairs (spec, "Position Delete Files").
 
 use std::collections::{BTreeSet, HashMap};
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow_array::cast::AsArray;
@@ -18,12 +16,10 @@ use super::vector;
 use crate::error::{Context, Error, Result};
 use crate::executor::columns::id;
 use crate::executor::source::{self, Source};
+use crate::executor::threads::{guarded, side_by_side};
 use crate::lake::{Store, damaged};
-use crate::model::{AppliedDelete, DeleteContent, FileFormat, RewriteTask, TaskDelete};
+use crate::model::{AppliedDelete, DELETE_FILE_PATH, DELETE_POS, DeleteContent, FileFormat, RewriteTask, TaskDelete};
 
-/// Reserved field ids of the two columns (spec, "Reserved Field IDs").
-pub(super) const FILE_PATH: i32 = 2_147_483_546;
-pub(super) const POS: i32 = 2_147_483_545;
 /// Delete files that are read side by side: most are tiny, and the time goes into waiting for the store.
 const READ_AT_ONCE: usize = 8;
 /// Rows decoded at a time.
@@ -71,27 +67,15 @@ impl<'a> Positions<'a> {
     ) -> Result<Vec<AppliedDelete>> {
         let wanted: Vec<(u32, &TaskDelete)> =
             (0..).zip(&task.deletes).filter(|(_, delete)| delete.content == DeleteContent::Position).collect();
-        let (next, done) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
-        let work = || {
-            while let Some((number, delete)) = wanted.get(next.fetch_add(1, Ordering::Relaxed)) {
-                // Decoders may panic on garbage: that must name the file and fail this group only.
-                let read = catch_unwind(AssertUnwindSafe(|| self.read(*number, delete, store, runtime)))
-                    .unwrap_or_else(|_| Err(Error::corrupt("its pages can't be decoded")))
-                    .while_doing(|| format!("reading delete file {}", delete.key));
-                if read.is_err() {
-                    next.store(usize::MAX / 2, Ordering::Relaxed);
-                }
-                done.lock().unwrap_or_else(PoisonError::into_inner).push(read);
-            }
-        };
-        std::thread::scope(|scope| {
-            for _ in 1..READ_AT_ONCE.min(wanted.len()) {
-                scope.spawn(work);
-            }
-            work();
-        });
-        let read = done.into_inner().unwrap_or_else(PoisonError::into_inner);
-        read.into_iter().collect()
+        let done = Mutex::new(Vec::new());
+        side_by_side(READ_AT_ONCE, wanted.len(), |index| {
+            let (number, delete) = wanted[index];
+            let applied = guarded(|| self.read(number, delete, store, runtime))
+                .while_doing(|| format!("reading delete file {}", delete.key))?;
+            done.lock().unwrap_or_else(PoisonError::into_inner).push(applied);
+            Ok(())
+        })?;
+        Ok(done.into_inner().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// A deletion vector: it stands for one data file.
@@ -213,7 +197,7 @@ fn pair(source: &Source) -> Result<([usize; 2], ArrowReaderMetadata)> {
             .or_else(|| fields.iter().position(|field| id(field).is_none() && field.name() == name))
             .ok_or_else(|| Error::corrupt(format!("it has no column {name}")))
     };
-    let (path, pos) = (find(FILE_PATH, "file_path")?, find(POS, "pos")?);
+    let (path, pos) = (find(DELETE_FILE_PATH, "file_path")?, find(DELETE_POS, "pos")?);
     if fields[pos].data_type() != &DataType::Int64 {
         return Err(Error::corrupt(format!("its column pos is {}", fields[pos].data_type())));
     }

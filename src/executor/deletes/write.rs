@@ -7,14 +7,16 @@ use iceberg::spec::{NestedField, PrimitiveType, Schema, Type};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
 
-use super::positions::{FILE_PATH, POS, Positions};
+use super::positions::Positions;
 use crate::error::{Context, Error, Result};
 use crate::executor::parquet::{write_error, writer_properties};
 use crate::executor::sink::Sink;
 use crate::executor::stats::{self, MetricsModes};
 use crate::executor::{Job, Written};
 use crate::lake::parquet_schema::{WriteSchema, write_schema};
-use crate::model::{DeleteContent, DeleteKey, FileFormat, NewFile, RewriteTask, TaskDelete, Verify};
+use crate::model::{
+    DELETE_FILE_PATH, DELETE_POS, DeleteContent, DeleteKey, FileFormat, NewFile, RewriteTask, TaskDelete, Verify,
+};
 
 /// Pairs written at a time.
 const PAIRS_AT_ONCE: usize = 8192;
@@ -78,7 +80,10 @@ impl<'a> Files<'a> {
     fn new(job: &'a Job, written: &'a Written) -> Result<Self> {
         let field = |id, name, kind| Arc::new(NestedField::required(id, name, Type::Primitive(kind)));
         let schema = Schema::builder()
-            .with_fields([field(FILE_PATH, "file_path", PrimitiveType::String), field(POS, "pos", PrimitiveType::Long)])
+            .with_fields([
+                field(DELETE_FILE_PATH, "file_path", PrimitiveType::String),
+                field(DELETE_POS, "pos", PrimitiveType::Long),
+            ])
             .build()
             .map_err(|e| Error::internal("position deletes have no schema").caused_by(e))?;
         let columns = write_schema(&schema)?;

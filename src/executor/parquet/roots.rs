@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::ops::Range;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use arrow_array::ArrayRef;
 use parquet::arrow::arrow_writer::{ArrowColumnChunk, ArrowColumnWriter, compute_leaves};
@@ -16,6 +15,7 @@ use super::rewrite::{RowGroup, Work, lock};
 use crate::error::{Context, Error, Result};
 use crate::executor::columns::id;
 use crate::executor::source::Source;
+use crate::executor::threads::guarded;
 use crate::lake::damaged;
 use crate::lake::parquet_schema::same_leaf;
 use crate::model::is_row_lineage;
@@ -188,12 +188,8 @@ fn encoded(work: &Work<'_>, group: &RowGroup, root: usize) -> Result<Made> {
             }
             Ok(())
         };
-        // Decoders may panic on garbage: that must name the file and fail this group only.
-        let read = catch_unwind(AssertUnwindSafe(|| {
-            read_piece(source, &work.matched[piece.source], root, field, *piece, input, &mut write)
-        }));
-        removed_nulls += read
-            .unwrap_or_else(|_| Err(Error::corrupt("its pages can't be decoded")))
+        let matched = &work.matched[piece.source];
+        removed_nulls += guarded(|| read_piece(source, matched, root, field, *piece, input, &mut write))
             .while_doing(|| format!("reading column {} of {}", field.name(), source.path))?;
     }
     let leaves = writers

@@ -16,9 +16,6 @@ mod spill;
 mod table;
 
 use std::collections::BTreeMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
 
 use arrow_array::ArrayRef;
 use tokio::runtime::Handle;
@@ -30,6 +27,7 @@ use super::Inputs;
 use super::positions::Positions;
 use crate::error::{Context, Error, Result};
 use crate::executor::source::{self, Source};
+use crate::executor::threads::{guarded, side_by_side};
 use crate::model::{AppliedDelete, DeleteContent, TaskDelete};
 
 /// Delete files that are read side by side.
@@ -80,33 +78,6 @@ fn refuse_other_partitions(inputs: &Inputs<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Runs a closure for numbers from 0 on by several threads; the first error ends it.
-fn side_by_side(threads: usize, count: usize, one: impl Fn(usize) -> Result<()> + Sync) -> Result<()> {
-    let (next, failure) = (AtomicUsize::new(0), Mutex::new(None));
-    let work = || {
-        loop {
-            let number = next.fetch_add(1, Ordering::Relaxed);
-            if number >= count {
-                return;
-            }
-            // Decoders may panic on garbage: that must fail this group only.
-            let done = catch_unwind(AssertUnwindSafe(|| one(number)))
-                .unwrap_or_else(|_| Err(Error::corrupt("its pages can't be decoded")));
-            if let Err(error) = done {
-                next.store(usize::MAX / 2, Ordering::Relaxed);
-                failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
-            }
-        }
-    };
-    std::thread::scope(|scope| {
-        for _ in 1..threads.min(count).max(1) {
-            scope.spawn(work);
-        }
-        work();
-    });
-    failure.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), Err)
-}
-
 fn read_keys(inputs: &Inputs<'_>, columns: &KeyColumns, deletes: &[&TaskDelete], keys: &Partitions) -> Result<()> {
     side_by_side(READ_AT_ONCE, deletes.len(), |number| {
         let delete = deletes[number];
@@ -122,9 +93,7 @@ fn read_keys(inputs: &Inputs<'_>, columns: &KeyColumns, deletes: &[&TaskDelete],
             }
             each_batch(&source, columns, inputs, |_, batch| keys.insert(&Keys::of(batch)?, delete.sequence_number))
         };
-        catch_unwind(AssertUnwindSafe(read))
-            .unwrap_or_else(|_| Err(Error::corrupt("its pages can't be decoded")))
-            .while_doing(|| format!("reading delete file {}", delete.key))
+        guarded(read).while_doing(|| format!("reading delete file {}", delete.key))
     })
 }
 
