@@ -5,7 +5,7 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark prints, and stops when something is wrong")]
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
@@ -40,13 +40,7 @@ fn row(what: &str, seconds: f64, read: u64, written: u64) {
 }
 
 async fn lake(dir: &Path, spec: &TableSpec) -> Maintenance {
-    let settings = CatalogSettings {
-        name: "bench".into(),
-        uri: format!("sqlite://{}/catalog.db", dir.display()),
-        warehouse: Some(dir.display().to_string()),
-        props: BTreeMap::new(),
-        places: Vec::new(),
-    };
+    let settings = CatalogSettings::in_folder("bench", dir);
     let ambient = Arc::new(Ambient::system());
     let catalog = connect_or_create(&settings, ambient.clone()).await.unwrap();
     make(&catalog, &ambient, spec, &Arc::new(Progress::default())).await.unwrap();

@@ -5,7 +5,7 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark prints, and stops when something is wrong")]
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
@@ -27,13 +27,7 @@ fn main() {
 
 async fn run(tables: usize) {
     let dir = tempfile::tempdir().unwrap();
-    let settings = CatalogSettings {
-        name: "bench".into(),
-        uri: format!("sqlite://{}/catalog.db", dir.path().display()),
-        warehouse: Some(dir.path().display().to_string()),
-        props: BTreeMap::new(),
-        places: Vec::new(),
-    };
+    let settings = CatalogSettings::in_folder("bench", dir.path());
     let ambient = Arc::new(Ambient::system());
     let catalog = connect_or_create(&settings, ambient.clone()).await.unwrap();
     let start = Instant::now();

@@ -51,13 +51,7 @@ fn main() {
 
 /// A table whose manifests name files that were never written, and a listing of them and of some more.
 async fn table(dir: &Path, listed: u64) {
-    let settings = CatalogSettings {
-        name: "bench".into(),
-        uri: format!("sqlite://{}/catalog.db", dir.display()),
-        warehouse: Some(dir.display().to_string()),
-        props: BTreeMap::new(),
-        places: Vec::new(),
-    };
+    let settings = CatalogSettings::in_folder("bench", dir);
     let ambient = Arc::new(Ambient::system());
     let catalog = connect_or_create(&settings, ambient.clone()).await.unwrap();
     let name = TableName::parse("db.t").unwrap();

@@ -95,11 +95,8 @@ pub(super) fn new_lake(dir: &Path) -> Result<CatalogSettings> {
     std::fs::create_dir_all(dir)
         .and_then(|()| dir.canonicalize())
         .map(|dir| CatalogSettings {
-            name: "local".to_owned(),
-            uri: format!("sqlite://{}/catalog.db", dir.display()),
             warehouse: Some(format!("file://{}", dir.display())),
-            props: std::collections::BTreeMap::new(),
-            places: Vec::new(),
+            ..CatalogSettings::in_folder("local", &dir)
         })
         .map_err(|e| Error::invalid(format!("a lake can't be made in {}", dir.display())).caused_by(e))
 }

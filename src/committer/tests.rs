@@ -5,14 +5,13 @@ mod manifests;
 mod row_ids;
 
 use std::collections::{HashSet, VecDeque};
-use std::fmt;
 use std::sync::Mutex;
 
 use async_trait::async_trait;
 use futures::future::BoxFuture;
 use iceberg::spec::{
     DataContentType, DataFileBuilder, DataFileFormat, ManifestContentType, ManifestListWriter, ManifestStatus,
-    ManifestWriterBuilder, Snapshot, SnapshotReference, SnapshotRetention, Summary, TableMetadata,
+    ManifestWriterBuilder, Snapshot, SnapshotReference, SnapshotRetention, Summary,
 };
 use iceberg::{TableRequirement, TableUpdate};
 use rand::rngs::StdRng;
@@ -20,6 +19,7 @@ use rand::{Rng, SeedableRng};
 
 use super::*;
 use crate::fixture::{Kind, TableSpec, make};
+use crate::lake::intercepted::{Intercepted, Meddler};
 use crate::lake::manifests::read_manifests;
 use crate::lake::{LoadOptions, Swap, TableChange, connect_or_create, file_io, load_state};
 use crate::model::{CatalogSettings, DataFile, Route};
@@ -38,51 +38,30 @@ enum Fault {
     Meanwhile(Meanwhile),
 }
 
-struct Faulty {
-    inner: Arc<dyn Catalog>,
-    script: Mutex<VecDeque<Fault>>,
-}
+struct Faulty(Mutex<VecDeque<Fault>>);
 
-impl fmt::Debug for Faulty {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Faulty({})", self.inner)
-    }
-}
-
-impl fmt::Display for Faulty {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Faulty({})", self.inner)
+impl Faulty {
+    fn before(inner: &Arc<dyn Catalog>, script: impl Into<VecDeque<Fault>>) -> Intercepted<Self> {
+        Intercepted(inner.clone(), Self(Mutex::new(script.into())))
     }
 }
 
 #[async_trait]
-impl Catalog for Faulty {
-    async fn list_tables(&self) -> Result<Vec<TableName>> {
-        self.inner.list_tables().await
-    }
-    async fn load_table(&self, name: &TableName) -> Result<LoadedTable> {
-        self.inner.load_table(name).await
-    }
-    async fn create_table(&self, name: &TableName, metadata: TableMetadata) -> Result<LoadedTable> {
-        self.inner.create_table(name, metadata).await
-    }
-    async fn commit(&self, base: &LoadedTable, change: &TableChange) -> Result<Swap> {
-        let fault = self.script.lock().unwrap().pop_front();
+impl Meddler for Faulty {
+    async fn commit(&self, catalog: &dyn Catalog, base: &LoadedTable, change: &TableChange) -> Result<Swap> {
+        let fault = self.0.lock().unwrap().pop_front();
         let unknown = Ok(Swap::Unknown { reason: "scripted".into() });
         match fault {
             Some(Fault::Reject) => return Ok(Swap::Rejected { reason: "scripted".into() }),
             Some(Fault::LoseRequest) => return unknown,
             Some(Fault::LoseAnswer) => {
-                let _ = self.inner.commit(base, change).await?;
+                let _ = catalog.commit(base, change).await?;
                 return unknown;
             }
             Some(Fault::Meanwhile(act)) => act().await,
             None => {}
         }
-        self.inner.commit(base, change).await
-    }
-    fn default_location(&self, name: &TableName) -> Result<String> {
-        self.inner.default_location(name)
+        catalog.commit(base, change).await
     }
 }
 
@@ -98,13 +77,7 @@ struct Fixture {
 impl Fixture {
     async fn new(version: u8, commits: u64) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let settings = CatalogSettings {
-            name: "test".into(),
-            uri: format!("sqlite://{}/catalog.db", dir.path().display()),
-            warehouse: Some(dir.path().display().to_string()),
-            props: Default::default(),
-            places: Vec::new(),
-        };
+        let settings = CatalogSettings::in_folder("test", dir.path());
         let ambient = Arc::new(Ambient::manual(1_700_000_000_000, 5));
         let catalog = connect_or_create(&settings, ambient.clone()).await.unwrap();
         let name = TableName::new(["db"], "t");
@@ -170,7 +143,7 @@ impl Fixture {
     }
 
     fn committer(&self, script: Vec<Fault>) -> Committer {
-        let faulty = Faulty { inner: self.catalog.clone(), script: Mutex::new(script.into()) };
+        let faulty = Faulty::before(&self.catalog, script);
         Committer::new(Arc::new(faulty), self.ambient.clone())
     }
 
@@ -387,7 +360,7 @@ async fn should_find_out_how_a_lost_commit_ended() {
         let _ = committer.append(&name, &[appended("new")]).await.unwrap();
     });
     let Fault::Meanwhile(act) = append else { unreachable!() };
-    let lost = Faulty { inner: fixture.catalog.clone(), script: Mutex::new(VecDeque::from([Fault::LoseRequest])) };
+    let lost = Faulty::before(&fixture.catalog, [Fault::LoseRequest]);
     let committer = Committer::new(Arc::new(lost), fixture.ambient.clone());
     let outcomes = [fixture.outcome(0, 0..6)];
     let none = BTreeMap::new();

@@ -12,6 +12,8 @@ mod file_io;
 pub mod filesystem;
 mod footers;
 mod history;
+#[cfg(test)]
+pub(crate) mod intercepted;
 pub mod inventory;
 mod load;
 mod locations;

@@ -18,14 +18,6 @@ from support.sandbox import Network, Pod
 
 
 @pytest.fixture(scope="module")
-def root():
-    """The image's root file system, made as the Dockerfile makes it."""
-    with tools.workplace("image") as folder:
-        tools.run(tools.DEPLOY / "rootfs.sh", tools.icewright(), folder / "root")
-        yield folder / "root"
-
-
-@pytest.fixture(scope="module")
 def lake():
     """Its table has four years and a history of 40 days."""
     with lakes.running() as network:

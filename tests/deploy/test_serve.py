@@ -14,14 +14,6 @@ FLEET = [f"market.prices{number:05}" for number in range(5)]
 
 
 @pytest.fixture(scope="module")
-def root():
-    """The image's root file system, made as the Dockerfile makes it."""
-    with tools.workplace("image") as folder:
-        tools.run(tools.DEPLOY / "rootfs.sh", tools.icewright(), folder / "root")
-        yield folder / "root"
-
-
-@pytest.fixture(scope="module")
 def fleet():
     with lakes.running() as network:
         lakes.make(network, "market.prices", "--tables", str(len(FLEET)), "--files", "24", "--rows", "200")

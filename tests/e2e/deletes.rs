@@ -30,17 +30,14 @@ fn should_apply_positions_on_the_way_and_remove_their_file() {
     }
 }
 
-#[test]
-fn should_apply_equality_deletes_of_a_partition_and_of_the_whole_table() {
-    if !has_python() {
-        return;
+/// A table with equality deletes as Flink writes them, by id: everywhere, then in one year only; and what is to be read of it.
+/// PyIceberg refuses such tables, and DuckDB 1.5 applies deletes of one partition to all of them: the truth is a second table
+/// whose writer rewrote its files instead.
+fn with_equality_deletes() -> (Lake, Value) {
+    let (lake, twin) = (Lake::sqlite(), Lake::sqlite());
+    for lake in [&lake, &twin] {
+        lake.make(&["--appends", "6"]);
     }
-    let lake = Lake::sqlite();
-    lake.make(&["--appends", "6"]);
-    // As Flink would: rows by id everywhere, then in one year only; rows that come after them live. DuckDB 1.5 applies those
-    // of one partition to all of them, so the truth is a second table whose writer rewrote its files instead.
-    let twin = Lake::sqlite();
-    twin.make(&["--appends", "6"]);
     for deletes in
         [&["--equality", "0,1,2,3,250,700,1199,5000"][..], &["--equality", "10,11,12,13,14,15,16,17", "--year", "2023"]]
     {
@@ -48,6 +45,15 @@ fn should_apply_equality_deletes_of_a_partition_and_of_the_whole_table() {
         twin.script("delete_files.py", &[deletes, &["--rewrite"]].concat());
     }
     let left = twin.rows(&[]);
+    (lake, left)
+}
+
+#[test]
+fn should_apply_equality_deletes_of_a_partition_and_of_the_whole_table() {
+    if !has_python() {
+        return;
+    }
+    let (lake, left) = with_equality_deletes();
     let rows = left["rows"].as_u64().unwrap();
     assert!((1185..1193).contains(&rows), "the test tests nothing: {left}");
     let report = lake.run(&["compact", "--table", "db.t", "--verify", "content", "--json"]).exits(0).report();
@@ -70,19 +76,7 @@ fn should_turn_equality_deletes_into_positions_that_every_reader_applies() {
     if !has_python() {
         return;
     }
-    let lake = Lake::sqlite();
-    lake.make(&["--appends", "6"]);
-    // PyIceberg refuses tables with equality deletes, and DuckDB takes those of a partition for global: the truth is a second
-    // table whose writer rewrote its files instead.
-    let twin = Lake::sqlite();
-    twin.make(&["--appends", "6"]);
-    for deletes in
-        [&["--equality", "0,1,2,3,250,700,1199,5000"][..], &["--equality", "10,11,12,13,14,15,16,17", "--year", "2023"]]
-    {
-        lake.script("delete_files.py", deletes);
-        twin.script("delete_files.py", &[deletes, &["--rewrite"]].concat());
-    }
-    let left = twin.rows(&[]);
+    let (lake, left) = with_equality_deletes();
     let said = lake.run(&["compact", "--deletes", "--table", "db.t", "--dry-run"]).exits(0).stdout;
     assert!(said.contains("files of equality deletes") && said.contains("their positions are written anew"), "{said}");
     let dry = deletes(&lake, &["--dry-run"]);

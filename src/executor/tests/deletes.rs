@@ -7,29 +7,44 @@ use crate::executor::deletes::Mask;
 use crate::model::{DeleteContent, DeleteKey, FileFormat};
 
 impl Bench {
+    /// Writes a delete file of any kind, which applies to nothing yet; its number.
+    pub(super) fn delete_file(
+        &mut self,
+        columns: Vec<(Field, ArrayRef)>,
+        content: DeleteContent,
+        sequence_number: i64,
+        equality_ids: &[i32],
+    ) -> u32 {
+        let (fields, arrays): (Vec<Field>, Vec<ArrayRef>) = columns.into_iter().unzip();
+        let schema = Arc::new(ArrowSchema::new(fields));
+        let path = self.dir.path().join(format!("deletes-{}.parquet", self.deletes.len()));
+        let file = std::fs::File::create(&path).unwrap();
+        let mut writer = ArrowWriter::try_new(file, schema.clone(), Some(plain())).unwrap();
+        let batch = RecordBatch::try_new(schema, arrays).unwrap();
+        writer.write(&batch).unwrap();
+        writer.close().unwrap();
+        let number = u32::try_from(self.deletes.len()).unwrap();
+        self.deletes.push(TaskDelete {
+            key: DeleteKey { path: path.display().to_string(), offset: None },
+            content,
+            format: FileFormat::Parquet,
+            size: path.metadata().unwrap().len(),
+            length: None,
+            records: batch.num_rows() as u64,
+            sequence_number,
+            equality_ids: equality_ids.to_vec(),
+        });
+        number
+    }
+
     /// Writes a position delete file and applies it to inputs.
     fn positions(&mut self, rows: &[(&str, i64)], inputs: &[usize]) {
         let path_field = with_id(Field::new("file_path", DataType::Utf8, false), 2_147_483_546);
         let pos_field = with_id(Field::new("pos", DataType::Int64, false), 2_147_483_545);
         let paths: ArrayRef = Arc::new(StringArray::from_iter_values(rows.iter().map(|row| row.0)));
         let positions: ArrayRef = Arc::new(Int64Array::from_iter_values(rows.iter().map(|row| row.1)));
-        let schema = Arc::new(ArrowSchema::new(vec![path_field, pos_field]));
-        let path = self.dir.path().join(format!("deletes-{}.parquet", self.deletes.len()));
-        let file = std::fs::File::create(&path).unwrap();
-        let mut writer = ArrowWriter::try_new(file, schema.clone(), Some(plain())).unwrap();
-        writer.write(&RecordBatch::try_new(schema, vec![paths, positions]).unwrap()).unwrap();
-        writer.close().unwrap();
-        let number = u32::try_from(self.deletes.len()).unwrap();
-        self.deletes.push(TaskDelete {
-            key: DeleteKey { path: path.display().to_string(), offset: None },
-            content: DeleteContent::Position,
-            format: FileFormat::Parquet,
-            size: path.metadata().unwrap().len(),
-            length: None,
-            records: rows.len() as u64,
-            sequence_number: 2,
-            equality_ids: Vec::new(),
-        });
+        let number =
+            self.delete_file(vec![(path_field, paths), (pos_field, positions)], DeleteContent::Position, 2, &[]);
         for input in inputs {
             self.inputs[*input].deletes.push(number);
         }

@@ -1,30 +1,12 @@
 //! Equality deletes on the way through a rewrite.
 
 use super::*;
-use crate::model::{DeleteContent, DeleteKey, FileFormat};
+use crate::model::DeleteContent;
 
 impl Bench {
     /// Writes an equality delete file and applies it to every input that is older.
     fn equality(&mut self, ids: &[i32], columns: Vec<(Field, ArrayRef)>, sequence_number: i64) {
-        let (fields, arrays): (Vec<Field>, Vec<ArrayRef>) = columns.into_iter().unzip();
-        let schema = Arc::new(ArrowSchema::new(fields));
-        let path = self.dir.path().join(format!("equality-{}.parquet", self.deletes.len()));
-        let file = std::fs::File::create(&path).unwrap();
-        let mut writer = ArrowWriter::try_new(file, schema.clone(), Some(plain())).unwrap();
-        let batch = RecordBatch::try_new(schema, arrays).unwrap();
-        writer.write(&batch).unwrap();
-        writer.close().unwrap();
-        let number = u32::try_from(self.deletes.len()).unwrap();
-        self.deletes.push(TaskDelete {
-            key: DeleteKey { path: path.display().to_string(), offset: None },
-            content: DeleteContent::Equality,
-            format: FileFormat::Parquet,
-            size: path.metadata().unwrap().len(),
-            length: None,
-            records: batch.num_rows() as u64,
-            sequence_number,
-            equality_ids: ids.to_vec(),
-        });
+        let number = self.delete_file(columns, DeleteContent::Equality, sequence_number, ids);
         for input in self.inputs.iter_mut().filter(|input| input.sequence_number < sequence_number) {
             input.deletes.push(number);
         }

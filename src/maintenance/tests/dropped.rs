@@ -1,53 +1,28 @@
 //! A table that somebody drops while a run is at work on it.
 
-use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use iceberg::spec::TableMetadata;
 use sqlx::Connection;
 
 use super::lake::{Commit, ID, Lake, PART, Row};
 use super::reader::Value;
 use crate::error::{Kind, Result};
+use crate::lake::intercepted::{Intercepted, Meddler};
 use crate::lake::{Catalog, LoadedTable, Swap, TableChange};
 use crate::model::{CompactPolicy, Status, TableName};
 
 /// Drops the table at the moment when a run wants to commit.
-#[derive(Debug)]
 struct DropsBeforeCommit {
-    inner: Arc<dyn Catalog>,
     database: String,
 }
 
-impl fmt::Display for DropsBeforeCommit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.inner.fmt(f)
-    }
-}
-
 #[async_trait]
-impl Catalog for DropsBeforeCommit {
-    async fn list_tables(&self) -> Result<Vec<TableName>> {
-        self.inner.list_tables().await
-    }
-
-    async fn load_table(&self, name: &TableName) -> Result<LoadedTable> {
-        self.inner.load_table(name).await
-    }
-
-    async fn create_table(&self, name: &TableName, metadata: TableMetadata) -> Result<LoadedTable> {
-        self.inner.create_table(name, metadata).await
-    }
-
-    async fn commit(&self, base: &LoadedTable, change: &TableChange) -> Result<Swap> {
+impl Meddler for DropsBeforeCommit {
+    async fn commit(&self, catalog: &dyn Catalog, base: &LoadedTable, change: &TableChange) -> Result<Swap> {
         let mut database = sqlx::SqliteConnection::connect(&self.database).await.unwrap();
         sqlx::query("DELETE FROM iceberg_tables WHERE table_name = 't'").execute(&mut database).await.unwrap();
-        self.inner.commit(base, change).await
-    }
-
-    fn default_location(&self, name: &TableName) -> Result<String> {
-        self.inner.default_location(name)
+        catalog.commit(base, change).await
     }
 }
 
@@ -64,7 +39,7 @@ async fn a_table_that_is_dropped_during_a_run_fails_that_run_and_nothing_else() 
     let metadata = lake.load().await.metadata;
     lake.maintenance.catalog.create_table(&other, (*metadata).clone()).await.unwrap();
     let (inner, database) = (lake.maintenance.catalog.clone(), lake.database());
-    lake.maintenance.catalog = Arc::new(DropsBeforeCommit { inner, database });
+    lake.maintenance.catalog = Arc::new(Intercepted(inner, DropsBeforeCommit { database }));
     let policy = CompactPolicy { min_input_files: 2, ..CompactPolicy::default() };
     let policy_for = |_: &TableName, _: &std::collections::HashMap<String, String>| Ok(policy.clone());
     let report = lake.maintenance.compact(&lake.name, &policy_for).await;

@@ -51,13 +51,7 @@ pub(super) struct Commit(Vec<(DataFile, i32)>);
 impl Lake {
     pub(super) async fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let settings = CatalogSettings {
-            name: "test".into(),
-            uri: format!("sqlite://{}/catalog.db", dir.path().display()),
-            warehouse: Some(dir.path().display().to_string()),
-            props: Default::default(),
-            places: Default::default(),
-        };
+        let settings = CatalogSettings::in_folder("test", dir.path());
         let ambient = Arc::new(Ambient::manual(1_700_000_000_000, 5));
         let catalog = connect_or_create(&settings, ambient.clone()).await.unwrap();
         let name = TableName::new(["db"], "t");

@@ -139,26 +139,26 @@ fn should_leave_everything_where_it_is_when_dangling_deletes_may_not_go() {
     assert!(!plan(&table.state, &default(), 0).unwrap().is_empty());
 }
 
+/// A table of files f000, f001, …: MiB, year, sequence number of each.
+fn of_files(files: &[(u64, i32, i64)]) -> Table {
+    let mut table = Table::new();
+    for (n, (mib, year, _)) in files.iter().enumerate() {
+        table = table.file(&format!("f{n:03}"), *year, mib * MIB, Codec::Zstd);
+    }
+    for (file, (_, _, sequence)) in table.state.files.iter_mut().zip(files) {
+        file.sequence_number = *sequence;
+        file.file_sequence_number = *sequence;
+    }
+    table
+}
+
 /// Once the two older files are rewritten, the other four share the deletes of the whole table: two of them fit into one
 /// file then, and what is left makes the last two candidates. All of it is one plan.
 #[test]
 fn should_see_in_one_plan_what_a_second_one_would_find() {
     let files = [(347, 2022, 2), (176, 2022, 2), (481, 2020, 2), (377, 2021, 1), (247, 2020, 1), (397, 2020, 2)];
-    let mut table = Table::new();
-    for (n, (mib, year, _)) in files.iter().enumerate() {
-        table = table.file(&format!("f{n:03}"), *year, mib * MIB, Codec::Zstd);
-    }
-    for (file, (_, _, sequence)) in table.state.files.iter_mut().zip(&files) {
-        file.sequence_number = *sequence;
-        file.file_sequence_number = *sequence;
-    }
-    let table = table.deletes(DeleteContent::Equality, 0, 3, None, 993_814).deletes(
-        DeleteContent::Equality,
-        0,
-        2,
-        None,
-        348_068,
-    );
+    let global = |table: Table, sequence, records| table.deletes(DeleteContent::Equality, 0, sequence, None, records);
+    let table = global(global(of_files(&files), 3, 993_814), 2, 348_068);
     let policy = CompactPolicy { delete_file_threshold: 2, ..default() };
     let made = plan(&table.state, &policy, 0).unwrap();
     let after = execute(&table.state, &made, 1.0).0;
@@ -180,14 +180,7 @@ proptest! {
         deletes in deletes(),
         threshold in 1u64..9,
     ) {
-        let mut table = Table::new();
-        for (n, (mib, year, _)) in files.iter().enumerate() {
-            table = table.file(&format!("f{n:03}"), *year, mib * MIB, Codec::Zstd);
-        }
-        for (file, (_, _, sequence)) in table.state.files.iter_mut().zip(&files) {
-            file.sequence_number = *sequence;
-            file.file_sequence_number = *sequence;
-        }
+        let mut table = of_files(&files);
         for (equality, year, sequence, of, records) in deletes {
             let name = of.map(|n| format!("f{n:03}"));
             table = match equality {
