@@ -15,6 +15,7 @@ mod lineage;
 mod parquet;
 mod sample;
 mod sink;
+mod sort;
 mod source;
 pub mod stats;
 mod threads;

@@ -27,6 +27,7 @@ mod replica;
 pub mod rest;
 mod row_ids;
 mod similar;
+mod spill;
 pub mod sql;
 pub mod store;
 pub mod summary;
@@ -45,6 +46,7 @@ pub use locations::TableLocations;
 pub(crate) use manifest_info::manifest_info;
 pub use partition_path::partition_path;
 pub(crate) use row_ids::RowIds;
+pub use spill::{Spill, SpillFile, spill_failed};
 pub use store::{FileInfo, Links, Location, Props, Store, match_key};
 
 use crate::error::{Error, Result};

@@ -28,6 +28,7 @@ mod report;
 mod report_steps;
 mod schedule;
 mod similar;
+mod sort;
 mod state;
 mod tier;
 
@@ -61,6 +62,7 @@ pub use removal::{Count, FileKind, Removal};
 pub use report::{ErrorReport, REPORT_VERSION, Report, Status, StepReport, TableReport};
 pub use schedule::{CronTime, Windows, parse_zone};
 pub use similar::{closest, edit_distance};
+pub use sort::{Arrangement, Curve, SortField};
 pub use state::{
     Blob, DataFile, DeleteContent, DeleteFile, FieldBounds, FieldRange, FileFormat, ManifestInfo, Partition,
     PartitionId, TableState,

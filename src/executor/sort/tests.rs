@@ -1,0 +1,158 @@
+//! The sort against a naive one, with little memory and with much.
+
+use std::sync::Arc;
+
+use arrow_array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray};
+use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use proptest::prelude::*;
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+
+use super::*;
+use crate::model::{Arrangement, Curve, SortField};
+
+type Row = (Option<i64>, Option<String>, i64);
+
+fn schema() -> SchemaRef {
+    Arc::new(Schema::new(vec![
+        Field::new("a", DataType::Int64, true),
+        Field::new("b", DataType::Utf8, true),
+        Field::new("n", DataType::Int64, false),
+    ]))
+}
+
+fn batch(rows: &[Row]) -> RecordBatch {
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(rows.iter().map(|row| row.0).collect::<Int64Array>()),
+        Arc::new(rows.iter().map(|row| row.1.as_deref()).collect::<StringArray>()),
+        Arc::new(rows.iter().map(|row| Some(row.2)).collect::<Int64Array>()),
+    ];
+    RecordBatch::try_new(schema(), columns).unwrap()
+}
+
+fn rows(batch: &RecordBatch) -> Vec<Row> {
+    use arrow_array::cast::AsArray;
+    use arrow_array::types::Int64Type;
+    let (a, b) = (batch.column(0).as_primitive::<Int64Type>(), batch.column(1).as_string::<i32>());
+    let n = batch.column(2).as_primitive::<Int64Type>();
+    a.iter().zip(b).zip(n).map(|((a, b), n)| (a, b.map(str::to_owned), n.unwrap())).collect()
+}
+
+fn field(column: &str, descending: bool, nulls_first: bool) -> SortField {
+    SortField { column: column.into(), transform: "identity".into(), descending, nulls_first }
+}
+
+fn sorted(arrangement: &Arrangement, batches: Vec<RecordBatch>, run_rows: usize) -> Vec<Row> {
+    let keys = Arc::new(Keys::new(arrangement, &schema(), &batches).unwrap());
+    let spill = Spill::new(std::env::temp_dir(), Spill::LIMIT);
+    let mut sorter = Sorter::new(schema(), keys, spill.clone(), 0);
+    let (mut since, mut found) = (0, Vec::new());
+    for batch in batches {
+        since += batch.num_rows();
+        sorter.push(batch).unwrap();
+        if since >= run_rows {
+            sorter.write_run().unwrap();
+            since = 0;
+        }
+    }
+    sorter
+        .finish(|batch| {
+            found.extend(rows(&batch));
+            Ok(())
+        })
+        .unwrap();
+    assert_eq!(spill.used(), 0, "temporary space is given back");
+    found
+}
+
+/// `a DESC NULLS LAST, b ASC NULLS FIRST`, and rows that are equal in the order in which they came.
+fn naive(mut rows: Vec<Row>) -> Vec<Row> {
+    rows.sort_by(|x, y| {
+        let a = match (x.0, y.0) {
+            (Some(x), Some(y)) => y.cmp(&x),
+            (x, y) => x.is_none().cmp(&y.is_none()),
+        };
+        a.then_with(|| x.1.cmp(&y.1))
+    });
+    rows
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(60))]
+    #[test]
+    fn should_sort_like_a_naive_sort_whether_it_spills_or_not(
+        seed in any::<u64>(),
+        count in 0usize..3000,
+        run_rows in prop_oneof![Just(usize::MAX), 1usize..500],
+    ) {
+        let mut random = StdRng::seed_from_u64(seed);
+        let all: Vec<Row> = (0..count).map(|n| {
+            let a = random.random_bool(0.9).then(|| random.random_range(-20..20));
+            let b = random.random_bool(0.9).then(|| "ab".repeat(random.random_range(0..6)));
+            (a, b, n as i64)
+        }).collect();
+        let mut batches = Vec::new();
+        let mut rest = all.as_slice();
+        while !rest.is_empty() {
+            let (some, left) = rest.split_at(random.random_range(1..=rest.len().min(200)));
+            batches.push(batch(some));
+            rest = left;
+        }
+        let arrangement = Arrangement::Sort { fields: vec![field("a", true, false), field("b", false, true)], order_id: None };
+        prop_assert!(sorted(&arrangement, batches, run_rows) == naive(all));
+    }
+}
+
+#[test]
+fn should_merge_more_runs_than_fit_at_a_time() {
+    let mut random = StdRng::seed_from_u64(7);
+    let all: Vec<Row> = (0..2000).map(|n| (Some(random.random_range(0..1000)), None, n)).collect();
+    let batches: Vec<RecordBatch> = all.chunks(20).map(batch).collect();
+    let arrangement = Arrangement::Sort { fields: vec![field("a", true, false)], order_id: None };
+    assert!(sorted(&arrangement, batches, 20) == naive(all));
+}
+
+#[test]
+fn should_keep_every_row_on_a_curve_and_bring_neighbours_together() {
+    let mut random = StdRng::seed_from_u64(11);
+    let all: Vec<Row> = (0..4096)
+        .map(|n| (Some(random.random_range(0..1000)), Some(format!("k{:03}", random.random_range(0..1000))), n))
+        .collect();
+    for curve in [Curve::ZOrder, Curve::Hilbert] {
+        let arrangement = Arrangement::Curve { curve, columns: vec!["a".into(), "b".into()] };
+        let found = sorted(&arrangement, all.chunks(100).map(batch).collect(), 1000);
+        let ids = |rows: &[Row]| rows.iter().map(|row| row.2).collect::<std::collections::BTreeSet<_>>();
+        assert_eq!(ids(&found), ids(&all));
+        // A sixteenth of the rows spans about a quarter of each column, where a sort by one column leaves the other whole.
+        let spans = found.chunks(256).map(|part| {
+            let a: Vec<i64> = part.iter().filter_map(|row| row.0).collect();
+            let b: Vec<i64> = part.iter().filter_map(|row| row.1.as_ref()?[1..].parse().ok()).collect();
+            let span = |v: &[i64]| v.iter().max().unwrap() - v.iter().min().unwrap();
+            span(&a).max(span(&b))
+        });
+        let average = spans.sum::<i64>() / 16;
+        assert!(average < 450, "{curve:?}: {average}");
+    }
+}
+
+#[test]
+fn should_sort_by_transforms_and_nested_fields_and_say_what_is_missing() {
+    let inner = Field::new("x", DataType::Float64, true);
+    let nested = Schema::new(vec![
+        Field::new("s", DataType::Struct(vec![inner.clone()].into()), true),
+        Field::new("ts", DataType::Int64, true),
+    ]);
+    let floats: ArrayRef = Arc::new(Float64Array::from(vec![Some(2.0), Some(1.0), None]));
+    let s = arrow_array::StructArray::new(vec![inner].into(), vec![floats], Some(vec![false, true, true].into()));
+    let ts: ArrayRef = Arc::new(Int64Array::from(vec![17, 25, 31]));
+    let batch = RecordBatch::try_new(Arc::new(nested.clone()), vec![Arc::new(s), ts]).unwrap();
+    let by = |fields: Vec<SortField>| Keys::new(&Arrangement::Sort { fields, order_id: None }, &nested, &[]);
+    let keys = by(vec![field("s.x", false, false)]).unwrap().of(&batch).unwrap();
+    assert!(keys.get(1) < keys.get(0), "a field of a null struct is null, and comes last");
+    assert_eq!(keys.get(0), keys.get(2));
+    let truncated = SortField { transform: "truncate[10]".into(), ..field("ts", false, false) };
+    let keys = by(vec![truncated]).unwrap().of(&batch).unwrap();
+    assert!(keys.get(0) < keys.get(1) && keys.get(1) < keys.get(2));
+    assert!(by(vec![field("nope", false, false)]).unwrap_err().to_string().contains("no column \"nope\""));
+    assert!(by(vec![SortField { transform: "magic".into(), ..field("ts", false, false) }]).is_err());
+}

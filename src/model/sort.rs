@@ -1,0 +1,95 @@
+//! How rows are ordered inside the files of a partition.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// One field of a sort order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SortField {
+    /// The column's full name; fields of structs are written with dots.
+    pub column: String,
+    /// The transform by Iceberg's name (`identity`, `day`, `bucket[16]`, …).
+    #[serde(default = "identity", skip_serializing_if = "is_identity")]
+    pub transform: String,
+    /// Largest first.
+    #[serde(default)]
+    pub descending: bool,
+    /// Nulls before all values.
+    #[serde(default)]
+    pub nulls_first: bool,
+}
+
+fn identity() -> String {
+    "identity".to_owned()
+}
+
+fn is_identity(transform: &str) -> bool {
+    transform == "identity"
+}
+
+impl fmt::Display for SortField {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if is_identity(&self.transform) {
+            f.write_str(&self.column)?;
+        } else {
+            match self.transform.split_once('[') {
+                Some((name, width)) => write!(f, "{name}({}, {})", width.trim_end_matches(']'), self.column)?,
+                None => write!(f, "{}({})", self.transform, self.column)?,
+            }
+        }
+        f.write_str(if self.descending { " DESC" } else { " ASC" })?;
+        f.write_str(if self.nulls_first { " NULLS FIRST" } else { " NULLS LAST" })
+    }
+}
+
+/// A curve through a space of several columns, so that rows that are near in each of them are near on disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Curve {
+    /// Bits of all columns by turns.
+    ZOrder,
+    /// Neighbours on the curve are neighbours in space: no jumps.
+    Hilbert,
+}
+
+/// How rows are arranged (`strategy`).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "strategy", rename_all = "lowercase")]
+pub enum Arrangement {
+    /// As they come: files are only merged.
+    #[default]
+    BinPack,
+    /// By one column after the other.
+    Sort {
+        /// The columns, most significant first.
+        fields: Vec<SortField>,
+        /// The table's sort order that this is; outputs may claim it then.
+        order_id: Option<i32>,
+    },
+    /// Along a curve.
+    Curve {
+        /// Which one.
+        curve: Curve,
+        /// The columns, at most eight.
+        columns: Vec<String>,
+    },
+}
+
+impl Arrangement {
+    /// The most columns that a curve goes through.
+    pub const MOST_CURVE_COLUMNS: usize = 8;
+
+    /// Whether rows are moved at all.
+    pub fn moves_rows(&self) -> bool {
+        !matches!(self, Self::BinPack)
+    }
+
+    /// The table's sort order that outputs have.
+    pub fn order_id(&self) -> Option<i32> {
+        match self {
+            Self::Sort { order_id, .. } => *order_id,
+            Self::BinPack | Self::Curve { .. } => None,
+        }
+    }
+}
