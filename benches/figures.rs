@@ -39,7 +39,7 @@ async fn lake(dir: &Path, spec: &TableSpec) -> Maintenance {
     let catalog = connect_or_create(&settings, ambient.clone()).await.unwrap();
     make(&catalog, &ambient, spec, &Arc::new(Progress::default())).await.unwrap();
     let workers = std::thread::available_parallelism().unwrap().get();
-    let resources = ExecutorSettings { memory: 512 * MIB, workers };
+    let resources = ExecutorSettings::new(512 * MIB, workers);
     Maintenance { catalog, ambient, resources, progress: Arc::new(Progress::default()) }
 }
 

@@ -39,7 +39,7 @@ async fn run(tables: usize) {
     );
     drop(catalog);
     let catalog = connect(&settings, ambient.clone()).await.unwrap();
-    let resources = ExecutorSettings { memory: 512 * MIB, workers: 1 };
+    let resources = ExecutorSettings::new(512 * MIB, 1);
     let maintenance = Maintenance { catalog, ambient, resources, progress: Arc::new(Progress::default()) };
     let start = Instant::now();
     let names = maintenance.catalog.list_tables().await.unwrap();

@@ -20,19 +20,20 @@ pub(super) async fn run(session: &Session, args: &CompactArgs) -> Result<u8> {
 }
 
 async fn one(session: &Session, args: &CompactArgs, name: &TableName) -> Result<TableReport> {
+    let maintenance = session.maintenance_with(&args.options)?;
     let policy_for = |table: &TableName, properties: &HashMap<String, String>| {
         let policy = session.policy(&args.options, table, properties)?;
         Ok(CompactPolicy { only_deletes: args.deletes, ..policy })
     };
     if args.dry_run {
-        let (report, plan) = session.maintenance.compact_dry_run(name, &policy_for).await;
+        let (report, plan) = maintenance.compact_dry_run(name, &policy_for).await;
         if let (Some(plan), false) = (&plan, session.json) {
             output::data(&render::compact_plan(plan, false));
         }
         return Ok(report);
     }
-    let bars = Bars::start(session.maintenance.progress.clone(), &name.to_string());
-    let report = session.maintenance.compact(name, &policy_for).await;
+    let bars = Bars::start(maintenance.progress.clone(), &name.to_string());
+    let report = maintenance.compact(name, &policy_for).await;
     drop(bars);
     tracing::info!(
         table = %name,

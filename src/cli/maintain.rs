@@ -23,10 +23,11 @@ pub(super) async fn run(session: &Session, args: &MaintainArgs) -> Result<u8> {
         orphans.older_than.clone_from(&args.steps.orphans_older_than);
     }
     let run = run_over(session, &args.options, &args.steps, &orphans, args.dry_run)?;
+    let maintenance = session.maintenance_with(&args.options)?;
     let mut reports = Vec::new();
     for name in session.tables(&args.tables).await? {
-        let bars = Bars::start(session.maintenance.progress.clone(), &name.to_string());
-        let (report, plans) = session.maintenance.maintain(&name, &run).await;
+        let bars = Bars::start(maintenance.progress.clone(), &name.to_string());
+        let (report, plans) = maintenance.maintain(&name, &run).await;
         drop(bars);
         if !session.json {
             plans.iter().for_each(|plan| output::data(&render::plan(plan, false)));

@@ -124,6 +124,7 @@ fn group(task: &RewriteTask) -> Vec<String> {
         Route::Copy => "copy",
         Route::Merge => "merge pages",
         Route::Encode => "encode",
+        Route::Sort => "sort",
         Route::Transfer => "transfer",
         Route::Deletes => "deletes",
     };

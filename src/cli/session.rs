@@ -10,7 +10,7 @@ use super::ending::Aftermath;
 use crate::config::{self, ArchiveRequest, Environment, PolicyLayers, Settings};
 use crate::error::{Error, Result};
 use crate::executor::ExecutorSettings;
-use crate::lake::{Ambient, connect};
+use crate::lake::{Ambient, Spill, connect};
 use crate::maintenance::Maintenance;
 use crate::model::{
     ArchivePolicy, CatalogSettings, CompactPolicy, ExpirePolicy, Filter, MIB, ManifestPolicy, TableName, Tier,
@@ -89,6 +89,15 @@ impl Session {
     ) -> Result<CompactPolicy> {
         let (given, filter) = read_options(options)?;
         config::compact_policy(&PolicyLayers { options: &given, filter, settings: &self.settings, table, properties })
+    }
+
+    /// How tables are maintained, with temporary files where the options want them.
+    pub(super) fn maintenance_with(&self, options: &RewriteOptions) -> Result<Maintenance> {
+        let mut maintenance = self.maintenance.clone();
+        let dir = options.spill_dir.clone().unwrap_or_else(std::env::temp_dir);
+        let limit = options.spill_limit.as_deref().map(parse_bytes).transpose()?.unwrap_or(Spill::LIMIT);
+        maintenance.resources.spill = Spill::new(dir, limit);
+        Ok(maintenance)
     }
 
     /// The policy of rewriting a table's manifests, from the same layers.
@@ -212,7 +221,7 @@ pub(super) fn resources(global: &Global) -> Result<ExecutorSettings> {
     if workers == 0 {
         return Err(Error::invalid("--workers is 0").hint("leave it out to use every processor"));
     }
-    Ok(ExecutorSettings { memory, workers })
+    Ok(ExecutorSettings::new(memory, workers))
 }
 
 fn key_value(pair: &str, flag: &str) -> Result<(String, String)> {

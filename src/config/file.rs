@@ -30,6 +30,12 @@ pub struct Defaults {
     pub min_input_files: Option<u64>,
     /// What is compared before a commit.
     pub verify: Option<Verify>,
+    /// How rows are arranged: binpack, sort, zorder or hilbert.
+    pub strategy: Option<String>,
+    /// What rows are sorted by; the table's own sort order by default.
+    pub sort_order: Option<String>,
+    /// The columns that a curve goes through.
+    pub columns: Option<Vec<String>>,
     /// Size that manifests are merged up to.
     pub manifest_target_size: Option<Size>,
     /// Manifests that a rewrite must save.
@@ -71,6 +77,9 @@ impl Defaults {
             ("encodings", encodings),
             ("min-input-files", self.min_input_files.map(|files| files.to_string())),
             ("verify", verify),
+            ("strategy", self.strategy.clone()),
+            ("sort-order", self.sort_order.clone()),
+            ("columns", self.columns.as_ref().map(|columns| columns.join(","))),
         ];
         all.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect()
     }

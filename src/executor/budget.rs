@@ -16,6 +16,13 @@ const PER_WORKER: u64 = 56 * MIB;
 /// A row group below this makes no sensible file: fewer workers are better then.
 const SMALLEST_ROW_GROUP: u64 = 8 * MIB;
 
+/// What each thread that decodes or encodes holds while rows are sorted: it has fewer columns and no inputs.
+const PER_SORTER: u64 = 40 * MIB;
+/// The least that a sort is begun with.
+const LEAST_SORT: u64 = 32 * MIB;
+/// Rows in memory, with their keys and the buffers of a run, take about so many times the bytes of their files.
+const UNPACKED: u64 = 16;
+
 /// What one task may use.
 #[derive(Debug)]
 pub(crate) struct Share<'a> {
@@ -27,6 +34,8 @@ pub(crate) struct Share<'a> {
     pub(crate) row_group_bytes: u64,
     /// Threads.
     pub(crate) workers: usize,
+    /// What a sort may hold of rows and their keys.
+    pub(crate) to_sort: u64,
 }
 
 /// Shares memory between tasks.
@@ -66,7 +75,39 @@ impl Budget {
             .acquire_many(wanted)
             .await
             .map_err(|e| Error::internal("the memory budget was closed").caused_by(e))?;
-        Ok(Share { _permit: permit, bytes: u64::from(wanted) * MIB, row_group_bytes, workers })
+        Ok(Share { _permit: permit, bytes: u64::from(wanted) * MIB, row_group_bytes, workers, to_sort: 0 })
+    }
+
+    /// The same for a task that sorts: it has the whole budget, or what its rows take when they are few. A row group of
+    /// the output is held beside what is sorted.
+    pub(crate) async fn acquire_to_sort(
+        &self,
+        policy: &CompactPolicy,
+        workers: usize,
+        input: u64,
+    ) -> Result<Share<'_>> {
+        let available = u64::from(self.units) * MIB;
+        let buffers = |workers: u64| workers * PER_SORTER;
+        let workers = workers.max(1) as u64;
+        let affordable = (available.saturating_sub(LEAST_SORT + SMALLEST_ROW_GROUP * 2) / PER_SORTER).max(1);
+        let workers = workers.min(affordable);
+        let rest = available.saturating_sub(buffers(workers));
+        if rest < LEAST_SORT + SMALLEST_ROW_GROUP * 2 {
+            let least = (OVERHEAD + PER_SORTER + LEAST_SORT + SMALLEST_ROW_GROUP * 2) / MIB;
+            return Err(Error::exhausted(format!("a memory budget of {} MiB is too small to sort", self.total / MIB))
+                .hint(format!("give at least --memory {least}MiB; 512MiB is the default")));
+        }
+        let row_group_bytes = policy.row_group_bytes.min(rest / 8).max(SMALLEST_ROW_GROUP);
+        let to_sort = (rest - row_group_bytes * 2).min(input.saturating_mul(UNPACKED).max(LEAST_SORT));
+        let wanted = (buffers(workers) + row_group_bytes * 2 + to_sort) / MIB;
+        let wanted = u32::try_from(wanted).unwrap_or(u32::MAX).min(self.units);
+        let permit = self
+            .permits
+            .acquire_many(wanted)
+            .await
+            .map_err(|e| Error::internal("the memory budget was closed").caused_by(e))?;
+        let workers = usize::try_from(workers).unwrap_or(1);
+        Ok(Share { _permit: permit, bytes: u64::from(wanted) * MIB, row_group_bytes, workers, to_sort })
     }
 }
 

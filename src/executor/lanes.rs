@@ -58,7 +58,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::model::{Estimate, InputFile, OutputSpec, PickReason, RouteReason, TaskReason};
+    use crate::model::{Arrangement, Estimate, InputFile, OutputSpec, PickReason, RouteReason, TaskReason};
 
     fn task(bytes: u64, route: Route) -> RewriteTask {
         let input = InputFile {
@@ -80,6 +80,7 @@ mod tests {
             route_why: RouteReason::AllFit,
             inputs: vec![input],
             deletes: Vec::new(),
+            arrangement: Arrangement::BinPack,
             sort_order_id: None,
             output: OutputSpec { directory: "out".into(), files: 1, bytes, cut_bytes: bytes, storage_class: None },
             estimate: Estimate { bytes_read: bytes, bytes_written: bytes, seconds: 0.0, memory: 0 },

@@ -33,7 +33,7 @@ use tokio::runtime::Handle;
 pub use sample::sample_ratio;
 
 use crate::error::{Context, Error, Result};
-use crate::lake::{Ambient, Store};
+use crate::lake::{Ambient, Spill, Store};
 use crate::model::{CompactPolicy, MIB, NewFile, Outcome, RewriteTask, Route, TableName, Verify};
 use crate::telemetry::Progress;
 use budget::Budget;
@@ -42,12 +42,21 @@ use lanes::{Held, Lanes};
 use source::Source;
 
 /// What the executor may use.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct ExecutorSettings {
     /// Memory budget in bytes (I9).
     pub memory: u64,
     /// Threads that encode columns of one group.
     pub workers: usize,
+    /// Where rows go that are sorted and do not fit into memory.
+    pub spill: Spill,
+}
+
+impl ExecutorSettings {
+    /// Settings with temporary files in the system's own folder, up to [`Spill::LIMIT`].
+    pub fn new(memory: u64, workers: usize) -> Self {
+        Self { memory, workers, spill: Spill::new(std::env::temp_dir(), Spill::LIMIT) }
+    }
 }
 
 /// What a rewrite needs to know of its table.
@@ -92,6 +101,9 @@ pub(crate) struct Job {
     pub(crate) lanes: Held,
     /// The most compressed bytes that a row group may hold in memory.
     pub(crate) row_group_bytes: u64,
+    /// What a sort may hold, and where the rest goes.
+    pub(crate) sort_memory: usize,
+    pub(crate) spill: Spill,
     pub(crate) runtime: Handle,
 }
 
@@ -114,7 +126,10 @@ impl Executor {
         let what = || format!("rewriting group {} ({}) of {}", task.id, shown(&task.partition), table.table);
         let lanes = self.lanes.acquire(task).await?;
         let workers = lanes.workers.min(self.settings.workers).max(1);
-        let share = self.budget.acquire(policy, workers, row_group_bytes(task, policy)).await?;
+        let share = match task.route {
+            Route::Sort => self.budget.acquire_to_sort(policy, workers, input_bytes(task)).await?,
+            _ => self.budget.acquire(policy, workers, row_group_bytes(task, policy)).await?,
+        };
         let sources = source::open_all(&self.store, &task.inputs).await.while_doing(what)?;
         // Nothing is encoded yet while deletes are read: what row groups will need is free for keys.
         let memory = share.bytes.saturating_sub(share.workers as u64 * KEY_BUFFERS).max(MIB);
@@ -130,6 +145,8 @@ impl Executor {
             workers: share.workers,
             lanes,
             row_group_bytes: share.row_group_bytes,
+            sort_memory: usize::try_from(share.to_sort).unwrap_or(usize::MAX),
+            spill: self.settings.spill.clone(),
             runtime: Handle::current(),
         };
         let done = tokio::task::spawn_blocking(move || {
@@ -174,6 +191,10 @@ impl Executor {
     }
 }
 
+fn input_bytes(task: &RewriteTask) -> u64 {
+    task.inputs.iter().map(|input| input.size).sum()
+}
+
 /// The input bytes of a full row group of this task.
 fn row_group_bytes(task: &RewriteTask, policy: &CompactPolicy) -> u64 {
     let (bytes, rows) = task.inputs.iter().fold((0u64, 0u64), |(b, r), input| (b + input.size, r + input.records));
@@ -206,6 +227,7 @@ fn run(job: &Job, written: &parking::Written) -> Result<Vec<NewFile>> {
     let outputs = match job.task.route {
         Route::Copy => parquet::copy(job, written)?,
         Route::Merge | Route::Encode => parquet::rewrite(job, written)?,
+        Route::Sort => parquet::sorted(job, written)?,
         Route::Deletes => return deletes::write(job, written),
         Route::Transfer => return Err(Error::internal("whole files are moved by the transfer, not by a rewrite")),
     };

@@ -137,7 +137,7 @@ impl Source {
     }
 
     /// Where a row group's column chunks lie in the file.
-    fn range(&self, index: usize) -> Range<u64> {
+    pub(crate) fn range(&self, index: usize) -> Range<u64> {
         let columns = self.metadata.row_group(index).columns();
         let ranges = columns.iter().map(|column| column.byte_range());
         let (mut start, mut end) = (u64::MAX, 0);

@@ -3,6 +3,7 @@
 mod deletes;
 mod equality;
 mod evolution;
+mod sorted;
 
 use std::path::Path;
 
@@ -25,7 +26,9 @@ use serde_json::{Value, json};
 use super::*;
 use crate::error::Kind;
 use crate::lake::{Props, read_metadata};
-use crate::model::{Codec, Estimate, InputFile, MIB, OutputSpec, PickReason, RouteReason, TaskDelete, TaskReason};
+use crate::model::{
+    Arrangement, Codec, Estimate, InputFile, MIB, OutputSpec, PickReason, RouteReason, TaskDelete, TaskReason,
+};
 
 fn schema(fields: Value) -> SchemaRef {
     let schema: Schema = serde_json::from_value(json!({"type": "struct", "schema-id": 0, "fields": fields})).unwrap();
@@ -100,11 +103,12 @@ impl Bench {
             route_why: RouteReason::AllFit,
             inputs: self.inputs.clone(),
             deletes: self.deletes.clone(),
-            sort_order_id: None,
+            arrangement: self.policy.arrangement.clone(),
+            sort_order_id: self.policy.arrangement.order_id(),
             output: OutputSpec { directory: self.out(), files: 1, bytes, cut_bytes: bytes, storage_class: None },
             estimate: Estimate { bytes_read: bytes, bytes_written: bytes, seconds: 0.0, memory: 0 },
         };
-        let settings = ExecutorSettings { memory: self.memory, workers: 2 };
+        let settings = ExecutorSettings::new(self.memory, 2);
         let ambient = Arc::new(Ambient::manual(0, if route == Route::Copy { 4 } else { 3 }));
         let executor = Executor::new(settings, store(), ambient, Arc::default());
         executor.rewrite(&task, &self.table, &self.policy).await

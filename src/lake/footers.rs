@@ -128,6 +128,10 @@ fn summarise(metadata: &ParquetMetaData, current: Option<u64>) -> Footer {
         schema_hash: hash,
         schema_is_current: current == Some(hash),
         compatible,
+        arrangement: metadata
+            .file_metadata()
+            .key_value_metadata()
+            .and_then(|pairs| pairs.iter().find(|pair| pair.key == Footer::ARRANGEMENT)?.value.clone()),
         created_by: metadata.file_metadata().created_by().map(str::to_owned),
     }
 }

@@ -88,10 +88,7 @@ impl Maintenance {
                 "encodings = modern: Spark refuses files with BYTE_STREAM_SPLIT, and Iceberg's readers for Spark before 2026 the delta encodings of strings too"
             );
         }
-        let bounds_for = match &policy.filter {
-            Some(filter) => planner::filter_fields(filter, &loaded.metadata)?,
-            None => Vec::new(),
-        };
+        let bounds_for = planner::compact::bounds_wanted(&policy, &loaded.metadata)?;
         let mut state = load_state(&loaded, &LoadOptions { bounds_for, ..LoadOptions::default() }).await?;
         let what = || format!("looking at the files of {name}");
         self.read_wanted_footers(&loaded, &mut state, &policy).await.while_doing(what)?;

@@ -76,11 +76,17 @@ pub struct Footer {
     /// Whether every column chunk is known to be inside the `compatible` profile: v1 data pages, PLAIN and dictionary
     /// encodings, booleans PLAIN (I13). False also when the footer does not tell.
     pub compatible: bool,
+    /// How icewright arranged the rows, if it did ([`Arrangement::mark`](super::Arrangement::mark)).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub arrangement: Option<String>,
     /// The writer that made the file (`created_by`), if it says so.
     pub created_by: Option<String>,
 }
 
 impl Footer {
+    /// The key of a footer's own metadata that [`Footer::arrangement`] is kept under.
+    pub const ARRANGEMENT: &str = "icewright.arrangement";
+
     /// The codec that holds most bytes; `None` for a file without column chunks.
     pub fn main_codec(&self) -> Option<Codec> {
         self.codecs.first().map(|share| share.codec)

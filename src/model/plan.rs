@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ArchivePlan, CompactPolicy, DeleteFate, ExpirePlan, ManifestPlan, Operation, OrphanPlan, PickReason, PlannedDelete,
-    RouteReason, SkipReason, TableName, TaskDelete, TaskReason,
+    ArchivePlan, Arrangement, CompactPolicy, DeleteFate, ExpirePlan, ManifestPlan, Operation, OrphanPlan, PickReason,
+    PlannedDelete, RouteReason, SkipReason, TableName, TaskDelete, TaskReason,
 };
 
 /// The version of the plan format that this build writes and reads.
@@ -58,6 +58,8 @@ pub enum Route {
     Merge,
     /// Values are decoded and encoded anew.
     Encode,
+    /// Values are decoded, their rows sorted, and encoded anew.
+    Sort,
     /// A whole file is copied byte for byte to another place.
     Transfer,
     /// The files stay; the deletes that apply to them are written anew, as positions.
@@ -114,7 +116,10 @@ pub struct RewriteTask {
     /// Deletes that apply to some of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub deletes: Vec<TaskDelete>,
-    /// The sort order that outputs may claim: only when all inputs claim it and concatenation keeps it true.
+    /// How rows are arranged ([`Route::Sort`]).
+    #[serde(default, skip_serializing_if = "Arrangement::is_bin_pack")]
+    pub arrangement: Arrangement,
+    /// The sort order that outputs may claim: only when their rows are in it.
     pub sort_order_id: Option<i32>,
     /// What comes out.
     pub output: OutputSpec,

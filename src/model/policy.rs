@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Codec, Filter, GIB, MIB, TierPlace};
+use super::{Arrangement, Codec, Filter, GIB, MIB, TierPlace};
 use crate::error::{Error, Result};
 
 /// Which Parquet encodings may be written (I13).
@@ -77,6 +77,9 @@ pub struct CompactPolicy {
     pub max_files_to_rewrite: Option<u64>,
     /// `rewrite-all`: every file is a candidate and every group is worth it.
     pub rewrite_all: bool,
+    /// `strategy`: how rows are arranged in the files of a partition.
+    #[serde(default, skip_serializing_if = "Arrangement::is_bin_pack")]
+    pub arrangement: Arrangement,
     /// `rewrite-job-order`.
     pub rewrite_job_order: JobOrder,
     /// `max-concurrent-file-group-rewrites`.
@@ -128,6 +131,7 @@ impl Default for CompactPolicy {
             max_file_group_size_bytes: 100 * GIB,
             max_files_to_rewrite: None,
             rewrite_all: false,
+            arrangement: Arrangement::BinPack,
             rewrite_job_order: JobOrder::None,
             max_concurrent_file_group_rewrites: 5,
             partial_progress: PartialProgress { enabled: true, max_commits: 10, min_interval_ms: 60_000 },

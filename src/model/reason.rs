@@ -36,6 +36,10 @@ pub enum PickReason {
         /// Delete files that apply.
         delete_files: u64,
     },
+    /// Its rows are not known to be in the wanted order.
+    NotInOrder,
+    /// In order, but its values are spread over those of files that are rewritten, or of too many others.
+    Overlaps,
     /// `rewrite-all` was asked for.
     RewriteAll,
     /// Its newest row is so old that it belongs to another tier.
@@ -83,6 +87,13 @@ pub enum TaskReason {
         /// Small files of positions.
         files: u64,
     },
+    /// Files that are not in the wanted order, or that lie over one another.
+    Arrange {
+        /// Files that are not in order.
+        files: u64,
+        /// Files in order that lie over others.
+        overlapping: u64,
+    },
     /// `rewrite-all` was asked for.
     RewriteAll,
     /// It moves to another tier.
@@ -122,6 +133,13 @@ pub enum SkipReason {
     DeletesStay {
         /// Delete files that apply.
         delete_files: u64,
+    },
+    /// Not in the wanted order, but with too few bytes beside those that are to be worth a rewrite.
+    FewOutOfOrder {
+        /// Files of the partition that are not in order.
+        files: u64,
+        /// Their bytes.
+        bytes: u64,
     },
     /// A delete file applies to it that can't be applied.
     UnsupportedDeletes {
@@ -192,6 +210,11 @@ pub enum RouteReason {
     OnlyDeletes,
     /// Rows keep their ids: they are written out, since rows of several files come together.
     RowLineage,
+    /// Rows are put in order.
+    Arranged {
+        /// In which.
+        order: String,
+    },
 }
 
 impl fmt::Display for PickReason {
@@ -204,6 +227,8 @@ impl fmt::Display for PickReason {
             Self::HighDeleteRatio { deleted } => write!(f, "{deleted} deleted rows"),
             Self::HasDeletes { delete_files: 1 } => f.write_str("a delete file"),
             Self::HasDeletes { delete_files } => write!(f, "{delete_files} delete files"),
+            Self::NotInOrder => f.write_str("not in order"),
+            Self::Overlaps => f.write_str("overlaps others"),
             Self::RewriteAll => f.write_str("rewrite-all"),
             Self::Ageing { days } => write!(f, "{days} days old"),
             Self::Asked => f.write_str("asked for"),
@@ -217,6 +242,11 @@ impl fmt::Display for TaskReason {
             Self::EnoughFiles { files } => write!(f, "{files} small files"),
             Self::EnoughContent { bytes } => write!(f, "enough for a full file ({})", human_bytes(*bytes)),
             Self::SplitLarge => f.write_str("a file too large"),
+            Self::Arrange { files, overlapping: 0 } => write!(f, "{files} files not in order"),
+            Self::Arrange { files: 0, overlapping } => write!(f, "{overlapping} files that overlap"),
+            Self::Arrange { files, overlapping } => {
+                write!(f, "{files} files not in order, {overlapping} that they overlap")
+            }
             Self::Recompress => f.write_str("another codec"),
             Self::Deletes { files: 1 } => f.write_str("a file with too many deletes"),
             Self::Deletes { files } => write!(f, "{files} files with too many deletes"),
@@ -249,6 +279,9 @@ impl fmt::Display for SkipReason {
                 )
             }
             Self::UnsupportedDeletes { delete_file, what } => write!(f, "{delete_file} applies to it, which {what}"),
+            Self::FewOutOfOrder { files, bytes } => {
+                write!(f, "not in order, but only {files} files with {} are", human_bytes(*bytes))
+            }
             Self::NotParquet => f.write_str("not a Parquet file"),
             Self::Encrypted => f.write_str("encrypted"),
             Self::OldSpec { spec_id } => write!(f, "written with the older partition spec {spec_id}"),
@@ -275,6 +308,7 @@ impl fmt::Display for RouteReason {
             Self::DeletesApply => f.write_str("deleted rows are left out"),
             Self::OnlyDeletes => f.write_str("data files stay as they are"),
             Self::RowLineage => f.write_str("row ids are written out"),
+            Self::Arranged { order } => f.write_str(order),
         }
     }
 }

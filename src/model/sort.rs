@@ -62,9 +62,11 @@ pub enum Arrangement {
     BinPack,
     /// By one column after the other.
     Sort {
-        /// The columns, most significant first.
+        /// The columns, most significant first. None in a policy: by the table's own sort order.
+        #[serde(default)]
         fields: Vec<SortField>,
         /// The table's sort order that this is; outputs may claim it then.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         order_id: Option<i32>,
     },
     /// Along a curve.
@@ -76,13 +78,46 @@ pub enum Arrangement {
     },
 }
 
+impl fmt::Display for Curve {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::ZOrder => "zorder",
+            Self::Hilbert => "hilbert",
+        })
+    }
+}
+
+impl fmt::Display for Arrangement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::BinPack => f.write_str("as they come"),
+            Self::Sort { fields, .. } if fields.is_empty() => f.write_str("by the table's sort order"),
+            Self::Sort { fields, .. } => {
+                let fields: Vec<String> = fields.iter().map(ToString::to_string).collect();
+                write!(f, "{}", fields.join(", "))
+            }
+            Self::Curve { curve, columns } => write!(f, "{curve}({})", columns.join(", ")),
+        }
+    }
+}
+
 impl Arrangement {
     /// The most columns that a curve goes through.
     pub const MOST_CURVE_COLUMNS: usize = 8;
 
-    /// Whether rows are moved at all.
-    pub fn moves_rows(&self) -> bool {
-        !matches!(self, Self::BinPack)
+    /// Whether rows stay as they come.
+    pub fn is_bin_pack(&self) -> bool {
+        matches!(self, Self::BinPack)
+    }
+
+    /// Whether the values must be known before rows can be compared.
+    pub fn needs_sample(&self) -> bool {
+        matches!(self, Self::Curve { .. })
+    }
+
+    /// What the footers of files in this arrangement say; `None` where rows stay as they come.
+    pub fn mark(&self) -> Option<String> {
+        (!self.is_bin_pack()).then(|| self.to_string())
     }
 
     /// The table's sort order that outputs have.

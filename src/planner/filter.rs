@@ -9,7 +9,7 @@ use iceberg::spec::{PrimitiveType, Schema, TableMetadata, Type};
 
 use crate::error::{Error, Result};
 use crate::model::{Compare, DataFile, Filter, TableState, Value};
-use literal::Literal;
+pub(in crate::planner) use literal::Literal;
 
 /// The ids of a filter's columns, whose bounds the loader must keep.
 ///

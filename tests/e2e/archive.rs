@@ -64,7 +64,7 @@ impl Walk {
         let maintenance = Maintenance {
             catalog,
             ambient,
-            resources: ExecutorSettings { memory: 512 * MIB, workers: 2 },
+            resources: ExecutorSettings::new(512 * MIB, 2),
             progress: Arc::new(Progress::default()),
         };
         let file = lake.path("icewright.toml");

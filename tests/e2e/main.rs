@@ -22,6 +22,7 @@ mod replica;
 mod report;
 mod safety;
 mod serve;
+mod sort;
 mod spark;
 mod support;
 mod writers;

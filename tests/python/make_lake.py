@@ -7,6 +7,7 @@ import uuid
 import pyarrow as pa
 from pyiceberg.partitioning import PartitionField, PartitionSpec
 from pyiceberg.schema import Schema
+from pyiceberg.table.sorting import UNSORTED_SORT_ORDER, NullOrder, SortDirection, SortField, SortOrder
 from pyiceberg.transforms import BucketTransform, IdentityTransform, YearTransform
 from pyiceberg.types import (BinaryType, BooleanType, DateType, DecimalType, DoubleType, FixedType, FloatType,
                              IntegerType, ListType, LongType, MapType, NestedField, StringType, StructType,
@@ -77,6 +78,7 @@ def main():
     parser.add_argument("--format-version", default="2")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--property", action="append", default=[])
+    parser.add_argument("--ordered", action="store_true", help="by region DESC NULLS LAST, ts ASC NULLS FIRST")
     parser.add_argument("--location", help="where the table goes, instead of the warehouse")
     parser.add_argument("--tag", help="tags the first snapshot, and makes a branch of the second")
     args = parser.parse_args()
@@ -91,7 +93,12 @@ def main():
     catalog = lake.catalog(args)
     catalog.create_namespace_if_not_exists(args.table.rsplit(".", 1)[0])
     properties = {"format-version": args.format_version} | dict(p.split("=", 1) for p in args.property)
-    table = catalog.create_table(args.table, schema, partition_spec=spec, properties=properties, location=args.location)
+    order = SortOrder(
+        SortField(3, IdentityTransform(), SortDirection.DESC, NullOrder.NULLS_LAST),
+        SortField(2, IdentityTransform(), SortDirection.ASC, NullOrder.NULLS_FIRST),
+    ) if args.ordered else UNSORTED_SORT_ORDER
+    table = catalog.create_table(args.table, schema, partition_spec=spec, properties=properties, location=args.location,
+                                 sort_order=order)
     make = type_rows if args.kind == "types" else year_rows
     for i in range(args.appends):
         table.append(pa.Table.from_pylist(make(rng, i * args.rows, args.rows), schema=table.schema().as_arrow()))

@@ -4,7 +4,7 @@
 
 Five tables in a SQLite catalog below DIR: copy-on-write (version 2), version 1, merge-on-read with position deletes, such
 a one upgraded to version 3 at the end, and version 3 with deletion vectors; all partitioned by day, with rows deleted and
-the schema evolved. `change` adds, updates and deletes rows of those of version 3. Prints a digest of each.
+the schema evolved; the first and the last get a sort order in the end. `change` adds, updates and deletes rows of those of version 3. Prints a digest of each.
 """
 import glob
 import json
@@ -59,6 +59,8 @@ def make(spark):
         spark.sql(f"alter table c.db.{table} add column extra string")
         spark.sql(f"alter table c.db.{table} rename column region to area")
     spark.sql("alter table c.db.upgraded set tblproperties ('format-version'='3')")
+    for table in ("cow", "v3"):
+        spark.sql(f"alter table c.db.{table} write locally ordered by area desc nulls last, bucket(8, id), ts")
 
 
 def change(spark):
@@ -75,6 +77,8 @@ def digest(spark, table):
                     f"m.b['k'] as k, b, extra from c.db.{table})").collect()[0]
     files = spark.sql(f"select count(*) from c.db.{table}.data_files").collect()[0][0]
     found = {"rows": row[0], "hash": str(row[1]), "files": files}
+    orders = spark.sql(f"select distinct sort_order_id from c.db.{table}.data_files").collect()
+    found["orders"] = sorted({order[0] or 0 for order in orders})
     if table in VERSION_3:
         ids = spark.sql("select count(distinct _row_id), sum(xxhash64(id, _row_id, _last_updated_sequence_number)), "
                         f"max(_row_id) from c.db.{table}").collect()[0]

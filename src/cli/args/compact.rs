@@ -1,5 +1,7 @@
 //! Arguments of `icewright compact`, and of everything else that rewrites data files.
 
+use std::path::PathBuf;
+
 use clap::Args;
 
 use super::{PlanOutput, Tables};
@@ -32,6 +34,15 @@ pub(in crate::cli) struct RewriteOptions {
     /// Remove delete files that no live data file can match [default: true]
     #[arg(long, env = "ICEWRIGHT_REMOVE_DANGLING_DELETES", value_name = "BOOL")]
     remove_dangling_deletes: Option<String>,
+    /// How rows are arranged: binpack (as they come), sort, zorder or hilbert [default: binpack]
+    #[arg(long, env = "ICEWRIGHT_STRATEGY", value_name = "STRATEGY")]
+    strategy: Option<String>,
+    /// What rows are sorted by, e.g. 'ts DESC NULLS LAST, bucket(16, id)' [default: the table's sort order]
+    #[arg(long, env = "ICEWRIGHT_SORT_ORDER", value_name = "FIELDS")]
+    sort_order: Option<String>,
+    /// The columns that zorder or hilbert goes through, e.g. a,b,c
+    #[arg(long, env = "ICEWRIGHT_COLUMNS", value_name = "COLUMNS")]
+    columns: Option<String>,
     /// Most bytes in one group [default: 100GiB]
     #[arg(long, env = "ICEWRIGHT_MAX_FILE_GROUP_SIZE_BYTES", value_name = "SIZE")]
     max_file_group_size_bytes: Option<String>,
@@ -62,6 +73,12 @@ pub(in crate::cli) struct RewriteOptions {
     /// What is compared before a commit: stats, or content (a hash of every column as well) [default: stats]
     #[arg(long, env = "ICEWRIGHT_VERIFY", value_name = "WHAT")]
     verify: Option<String>,
+    /// Folder for what is sorted and does not fit into memory [default: the system's for temporary files]
+    #[arg(long, env = "ICEWRIGHT_SPILL_DIR", value_name = "DIR")]
+    pub(in crate::cli) spill_dir: Option<PathBuf>,
+    /// The most bytes of temporary files [default: 16GiB]
+    #[arg(long, env = "ICEWRIGHT_SPILL_LIMIT", value_name = "SIZE")]
+    pub(in crate::cli) spill_limit: Option<String>,
     /// Any further option by Iceberg's name, as key=value (repeatable)
     #[arg(long = "option", env = "ICEWRIGHT_OPTION", value_name = "KEY=VALUE", value_delimiter = '\n')]
     pub(in crate::cli) more: Vec<String>,
@@ -78,6 +95,9 @@ impl RewriteOptions {
             ("delete-file-threshold", &self.delete_file_threshold),
             ("delete-ratio-threshold", &self.delete_ratio_threshold),
             ("remove-dangling-deletes", &self.remove_dangling_deletes),
+            ("strategy", &self.strategy),
+            ("sort-order", &self.sort_order),
+            ("columns", &self.columns),
             ("max-file-group-size-bytes", &self.max_file_group_size_bytes),
             ("max-files-to-rewrite", &self.max_files_to_rewrite),
             ("rewrite-all", &self.rewrite_all),

@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::archive::tier_places;
+use super::arrange::arrangement;
 use super::{PolicyLayers, layered, number, size, truth, wrong};
 use crate::error::{Error, Result};
 use crate::model::{CompactPolicy, EncodingProfile, JobOrder, Verify, closest, parse_bytes};
 
 /// All options that are known. Those in the second half are Iceberg's, and have one value here for now.
-const KNOWN: [&str; 18] = [
+const KNOWN: [&str; 21] = [
     "target-file-size-bytes",
     "min-file-size-bytes",
     "max-file-size-bytes",
@@ -27,11 +28,12 @@ const KNOWN: [&str; 18] = [
     "zstd-level",
     "encodings",
     "verify",
+    "strategy",
+    "sort-order",
+    "columns",
 ];
-const FIXED: [(&str, &str, &str); 2] = [
-    ("use-starting-sequence-number", "true", "new files always carry the starting sequence number"),
-    ("strategy", "binpack", "sorting is not supported yet"),
-];
+const FIXED: [(&str, &str, &str); 1] =
+    [("use-starting-sequence-number", "true", "new files always carry the starting sequence number")];
 
 /// Resolves and validates a table's policy.
 ///
@@ -58,6 +60,7 @@ pub fn compact_policy(layers: &PolicyLayers<'_>) -> Result<CompactPolicy> {
     for (key, given) in &options {
         given.in_context(set(&mut policy, key, &given.value))?;
     }
+    policy.arrangement = arrangement(&options)?;
     policy.tiers = tier_places(layers)?;
     policy.validate()?;
     Ok(policy)
@@ -65,7 +68,7 @@ pub fn compact_policy(layers: &PolicyLayers<'_>) -> Result<CompactPolicy> {
 
 fn set(policy: &mut CompactPolicy, key: &str, value: &str) -> Result<()> {
     match key {
-        "target-file-size-bytes" => {}
+        "target-file-size-bytes" | "strategy" | "sort-order" | "columns" => {}
         "min-file-size-bytes" => policy.min_file_size_bytes = size(key, value)?,
         "max-file-size-bytes" => policy.max_file_size_bytes = size(key, value)?,
         "min-input-files" => policy.min_input_files = number(key, value)?,

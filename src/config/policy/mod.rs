@@ -1,6 +1,7 @@
 //! From layers of options to validated policies: one file an operation.
 
 mod archive;
+mod arrange;
 mod compact;
 mod expire;
 mod manifests;

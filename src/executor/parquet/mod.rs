@@ -1,15 +1,18 @@
 //! Parquet in, Parquet out, on three ways: row groups copied whole ([`copy()`]), pages moved ([`merge`]), values decoded and
 //! encoded ([`decode`], [`roots`]). The latter two share a pipeline ([`rewrite()`]) and are chosen column by column.
 
+mod batches;
 mod copy;
 mod crew;
 mod decode;
+mod encoders;
 mod merge;
 mod output;
 mod pieces;
 mod props;
 mod rewrite;
 mod roots;
+mod sorted;
 
 use std::collections::HashMap;
 
@@ -20,6 +23,7 @@ pub(crate) use decode::{RowGroupInput, read_root};
 pub(crate) use output::write_error;
 pub(crate) use props::writer_properties;
 pub(crate) use rewrite::rewrite;
+pub(crate) use sorted::sorted;
 
 use crate::model::NewFile;
 

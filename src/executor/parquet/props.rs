@@ -8,7 +8,7 @@ use parquet::schema::types::{ColumnDescPtr, SchemaDescriptor};
 
 use super::merge::Rules;
 use crate::error::{Error, Result};
-use crate::model::{CompactPolicy, EncodingProfile, ROW_ID};
+use crate::model::{Arrangement, CompactPolicy, EncodingProfile, Footer, ROW_ID};
 
 /// Uncompressed bytes of a data page. Between 64 KB and 4 MB size and speed differ by less than 2 %.
 const PAGE_BYTES: usize = 1 << 20;
@@ -17,6 +17,8 @@ const PAGE_BYTES: usize = 1 << 20;
 const MOVED_PAGE_BYTES: usize = 256 << 10;
 /// Rows of a data page: pages of narrow columns stay small enough for the page index to prune.
 const PAGE_ROWS: usize = 64 * 1024;
+/// The same in files that are sorted (the default of parquet-rs and of Iceberg's own writer).
+const SORTED_PAGE_ROWS: usize = 20_000;
 /// A dictionary larger than this is given up for PLAIN pages.
 const DICTIONARY_BYTES: usize = 2 << 20;
 
@@ -47,6 +49,21 @@ pub(crate) fn writer_properties(
         builder = builder.set_column_dictionary_enabled(column.path().clone(), false);
     }
     Ok(builder.build())
+}
+
+/// The same for rows that were sorted: pages are short, so that the page index has more to tell, and the footer says what
+/// the rows are arranged by.
+pub(super) fn sorted_properties(
+    policy: &CompactPolicy,
+    schema: &Schema,
+    physical: &SchemaDescriptor,
+    arrangement: &Arrangement,
+) -> Result<WriterProperties> {
+    let properties = writer_properties(policy, schema, physical)?;
+    let mut pairs = properties.key_value_metadata().cloned().unwrap_or_default();
+    pairs.extend(arrangement.mark().map(|mark| KeyValue::new(Footer::ARRANGEMENT.to_owned(), mark)));
+    let builder = properties.into_builder().set_key_value_metadata(Some(pairs));
+    Ok(builder.set_data_page_row_count_limit(SORTED_PAGE_ROWS).build())
 }
 
 /// The same by leaf, for pages that are moved.

@@ -274,7 +274,7 @@ impl<'a> Conductor<'a> {
 }
 
 /// Appends a row group to a file; says how many bytes it has.
-fn append(made: Vec<Made>, file: &mut OpenFile) -> Result<u64> {
+pub(super) fn append(made: Vec<Made>, file: &mut OpenFile) -> Result<u64> {
     let location = file.writer.inner().location().to_owned();
     let failed = |e| write_error(&location, e);
     let before = file.writer.bytes_written();

@@ -52,14 +52,6 @@ impl KeyRows {
             Self::Curve(places) => &places[row],
         }
     }
-
-    /// Bytes that they hold.
-    pub(super) fn size(&self) -> usize {
-        match self {
-            Self::Order(rows) => rows.size(),
-            Self::Curve(places) => places.len() * 16,
-        }
-    }
 }
 
 impl Keys {

@@ -16,8 +16,7 @@ use arrow_schema::SchemaRef;
 use arrow_select::interleave::interleave_record_batch;
 
 pub(crate) use key::Keys;
-use merge::Merge;
-pub(crate) use merge::Ordered;
+use merge::{Merge, Ordered};
 use run::{Run, RunReader, RunWriter};
 
 use crate::error::{Error, Result};
@@ -130,11 +129,6 @@ impl Ordered for RunReader {
     fn next(&mut self) -> Result<Option<RecordBatch>> {
         Self::next(self)
     }
-}
-
-/// Merges sequences that are in order already; fails when one of them is not.
-pub(crate) fn merge_ordered<'a>(keys: &'a Keys, inputs: Vec<Box<dyn Ordered + 'a>>) -> Result<impl Ordered + 'a> {
-    Merge::new(keys, inputs, ROWS)
 }
 
 /// Batches in memory, read in order.

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use super::*;
 use crate::executor::deletes::Mask;
-use crate::model::{DeleteContent, DeleteKey, FileFormat};
+use crate::lake::Spill;
+use crate::model::{Arrangement, DeleteContent, DeleteKey, FileFormat};
 
 impl Bench {
     /// Writes a delete file of any kind, which applies to nothing yet; its number.
@@ -38,7 +39,7 @@ impl Bench {
     }
 
     /// Writes a position delete file and applies it to inputs.
-    fn positions(&mut self, rows: &[(&str, i64)], inputs: &[usize]) {
+    pub(super) fn positions(&mut self, rows: &[(&str, i64)], inputs: &[usize]) {
         let path_field = with_id(Field::new("file_path", DataType::Utf8, false), 2_147_483_546);
         let pos_field = with_id(Field::new("pos", DataType::Int64, false), 2_147_483_545);
         let paths: ArrayRef = Arc::new(StringArray::from_iter_values(rows.iter().map(|row| row.0)));
@@ -213,6 +214,7 @@ fn job(
         route_why: RouteReason::DeletesApply,
         inputs,
         deletes: Vec::new(),
+        arrangement: Arrangement::BinPack,
         sort_order_id: None,
         output: OutputSpec { directory: directory.to_owned(), files: 1, bytes: 1, cut_bytes: 1, storage_class: None },
         estimate: Estimate { bytes_read: 1, bytes_written: 1, seconds: 0.0, memory: 0 },
@@ -230,6 +232,8 @@ fn job(
         progress: Arc::default(),
         workers: 2,
         row_group_bytes: MIB,
+        sort_memory: 0,
+        spill: Spill::new(std::env::temp_dir(), 0),
         runtime,
     }
 }

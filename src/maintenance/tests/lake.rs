@@ -68,7 +68,7 @@ impl Lake {
         }))
         .unwrap();
         catalog.create_table(&name, metadata).await.unwrap();
-        let resources = ExecutorSettings { memory: 256 * MIB, workers: 2 };
+        let resources = ExecutorSettings::new(256 * MIB, 2);
         let maintenance = Maintenance { catalog, ambient, resources, progress: Arc::default() };
         Self { maintenance, name, fields, model: Vec::new(), dir, written: 0 }
     }

@@ -7,9 +7,9 @@ use super::TierRatios;
 use super::cost::{HORIZON_DAYS, Stored, money, pays, stay_days};
 use super::place::Mover;
 use crate::model::{
-    ArchivePolicy, ArchiveTask, Codec, DataFile, EncodingProfile, FileFormat, Footer, InputFile, JobOrder, Money, Move,
-    OutputSpec, PartitionId, ReclassTask, Recompress, RewriteTask, RouteReason, StayReason, Stays, TableState,
-    TaskReason, Tier, TransferTask, told_by_class,
+    ArchivePolicy, ArchiveTask, Arrangement, Codec, DataFile, EncodingProfile, FileFormat, Footer, InputFile, JobOrder,
+    Money, Move, OutputSpec, PartitionId, ReclassTask, Recompress, RewriteTask, RouteReason, StayReason, Stays,
+    TableState, TaskReason, Tier, TransferTask, told_by_class,
 };
 use crate::planner::compact::eligible::size_reason;
 use crate::planner::compact::groups::{kept_sort_order, split};
@@ -176,6 +176,7 @@ impl<'a> Maker<'a> {
             why: TaskReason::Archive { tier: tier.name.clone() },
             route,
             route_why,
+            arrangement: Arrangement::BinPack,
             sort_order_id: kept_sort_order(self.state, &inputs),
             estimate,
             output: OutputSpec {

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use super::arrange::{Wish, out_of_order, sort_out};
 use super::eligible::pick;
-use super::route::route;
+use super::route::{arranged, route};
 use super::size::{gains, output_files};
 use crate::model::{
     CompactPolicy, InputFile, JobOrder, PartitionId, PickReason, Route, RouteReason, SkipReason, Skipped, TableState,
@@ -48,46 +49,18 @@ pub(super) fn by_partition(state: &TableState, files: &[usize]) -> Vec<Vec<usize
 pub(super) fn of_partition(
     state: &TableState,
     policy: &CompactPolicy,
+    wish: &Wish,
     burdens: &Burdens,
     files: Vec<usize>,
 ) -> (Vec<Group>, Vec<Skipped>) {
-    let mut candidates = Vec::new();
-    let mut skipped = Vec::new();
-    for index in files {
-        let file = &state.files[index];
-        let burden = burdens.of(index);
-        match pick(state, policy, file, burden) {
-            Some(picked) => candidates.push((
-                file.partition,
-                InputFile {
-                    path: file.path.clone(),
-                    size: file.size,
-                    records: file.records,
-                    sequence_number: file.sequence_number,
-                    first_row_id: file.first_row_id,
-                    // Numbers of the table's list until the group becomes a task.
-                    deletes: burden.deletes.clone(),
-                    deleted: burden.deleted,
-                    picked,
-                },
-            )),
-            None if burden.deletes.is_empty() => {
-                skipped.push(leave(&file.path, file.size, SkipReason::GoodAsItIs));
-            }
-            None => {
-                let (delete_files, deleted) = (burden.deletes.len() as u64, burden.deleted);
-                skipped.push(leave(&file.path, file.size, SkipReason::FewDeletes { delete_files, deleted }));
-            }
-        }
-    }
-    let Some((partition, _)) = candidates.first() else { return (Vec::new(), skipped) };
-    let partition = *partition;
-    let parts = join_remainders(state, policy, split(candidates.into_iter().map(|(_, input)| input).collect(), policy));
+    let Some(partition) = files.first().map(|file| state.files[*file].partition) else { return Default::default() };
+    let (candidates, mut skipped) = candidates(state, policy, wish, burdens, &files);
+    let parts = join_remainders(state, policy, split(candidates, policy));
     let several = parts.len() > 1;
     let (mut groups, mut alone, mut rest) = (Vec::new(), Vec::new(), Vec::new());
     for inputs in parts {
         let kept = if several { inputs.clone() } else { Vec::new() };
-        match worth(state, policy, partition, inputs) {
+        match worth(state, policy, wish, partition, inputs) {
             Ok(group) => groups.push(group),
             Err(left) => {
                 alone.extend(left);
@@ -101,7 +74,7 @@ pub(super) fn of_partition(
     {
         let mut together = last.inputs.clone();
         together.extend(rest);
-        if let Ok(group) = worth(state, policy, partition, together) {
+        if let Ok(group) = worth(state, policy, wish, partition, together) {
             last = group;
             alone.clear();
         }
@@ -109,6 +82,42 @@ pub(super) fn of_partition(
     }
     skipped.extend(alone);
     (groups, skipped)
+}
+
+/// The files of a partition that want a rewrite, in the order in which they are read, and why the others do not.
+fn candidates(
+    state: &TableState,
+    policy: &CompactPolicy,
+    wish: &Wish,
+    burdens: &Burdens,
+    files: &[usize],
+) -> (Vec<InputFile>, Vec<Skipped>) {
+    let picks = files.iter().map(|index| pick(state, policy, &state.files[*index], burdens.of(*index))).collect();
+    let found = sort_out(state, policy, wish, files, picks);
+    let input = |(index, picked): (usize, PickReason)| {
+        let (file, burden) = (&state.files[index], burdens.of(index));
+        InputFile {
+            path: file.path.clone(),
+            size: file.size,
+            records: file.records,
+            sequence_number: file.sequence_number,
+            first_row_id: file.first_row_id,
+            // Numbers of the table's list until the group becomes a task.
+            deletes: burden.deletes.clone(),
+            deleted: burden.deleted,
+            picked,
+        }
+    };
+    let candidates = found.picked.into_iter().map(input).collect();
+    let settled = found.settled.into_iter().map(|index| {
+        let burden = burdens.of(index);
+        let (delete_files, deleted) = (burden.deletes.len() as u64, burden.deleted);
+        let few = SkipReason::FewDeletes { delete_files, deleted };
+        (index, if delete_files == 0 { SkipReason::GoodAsItIs } else { few })
+    });
+    let left = settled.chain(found.left);
+    let left = left.map(|(index, why)| leave(&state.files[index].path, state.files[index].size, why)).collect();
+    (candidates, left)
 }
 
 /// Splits candidates that are more than one group may hold into groups of about equal bytes, in order.
@@ -166,10 +175,12 @@ fn join_remainders(state: &TableState, policy: &CompactPolicy, parts: Vec<Vec<In
 fn worth(
     state: &TableState,
     policy: &CompactPolicy,
+    wish: &Wish,
     partition: PartitionId,
     inputs: Vec<InputFile>,
 ) -> Result<Group, Vec<Skipped>> {
-    let (route, route_why, output_bytes) = route(state, policy, &inputs);
+    let (route, route_why, output_bytes) =
+        if wish.sorts() { arranged(state, wish, &inputs) } else { route(state, policy, &inputs) };
     let files = inputs.len() as u64;
     let bytes: u64 = inputs.iter().map(|input| input.size).sum();
     let alone = |why: SkipReason| Err(inputs.iter().map(|input| leave(&input.path, input.size, why.clone())).collect());
@@ -182,8 +193,11 @@ fn worth(
         .iter()
         .filter(|i| matches!(i.picked, PickReason::TooManyDeletes { .. } | PickReason::HighDeleteRatio { .. }))
         .count() as u64;
+    let (unsorted, overlapping) = out_of_order(&inputs);
     let why = if policy.rewrite_all {
         TaskReason::RewriteAll
+    } else if unsorted + overlapping > 0 {
+        TaskReason::Arrange { files: unsorted, overlapping }
     } else if burdened > 0 {
         TaskReason::Deletes { files: burdened }
     } else if large {
@@ -224,7 +238,7 @@ pub(super) fn order(state: &TableState, policy: &CompactPolicy, groups: &mut [Gr
 }
 
 /// Keeps as many groups as `max-files-to-rewrite` allows, after they were put in order ("largest first" means it).
-pub(super) fn limit(state: &TableState, policy: &CompactPolicy, groups: &mut Vec<Group>) -> Vec<Skipped> {
+pub(super) fn limit(state: &TableState, policy: &CompactPolicy, wish: &Wish, groups: &mut Vec<Group>) -> Vec<Skipped> {
     let Some(most) = policy.max_files_to_rewrite else { return Vec::new() };
     let mut left = most;
     let mut over = Vec::new();
@@ -243,7 +257,7 @@ pub(super) fn limit(state: &TableState, policy: &CompactPolicy, groups: &mut Vec
         if group.inputs.is_empty() {
             continue;
         }
-        match worth(state, policy, group.partition, group.inputs) {
+        match worth(state, policy, wish, group.partition, group.inputs) {
             Ok(smaller) => groups.push(smaller),
             Err(skipped) => over.extend(skipped.into_iter().map(|s| Skipped { why: SkipReason::OverLimit, ..s })),
         }

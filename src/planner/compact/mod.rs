@@ -5,21 +5,27 @@
 //! holds half a target at all. Only files outside of that band (or in another codec) ever start a rewrite, which makes the
 //! result a fixed point (I8): an output is never a reason to rewrite.
 
+pub(in crate::planner) mod arrange;
 mod deletes;
 pub(in crate::planner) mod eligible;
 pub(in crate::planner) mod groups;
+mod overlap;
 pub(in crate::planner) mod route;
 pub(in crate::planner) mod size;
 
 use std::collections::{BTreeMap, HashSet};
 
+use iceberg::spec::TableMetadata;
+
 use crate::error::{Error, Result};
 use crate::model::{
-    Base, CompactPlan, CompactPolicy, Footer, InputFile, OutputSpec, PlanTotals, RewriteTask, Route, Skipped,
-    TableState, Task, TaskDelete,
+    Arrangement, Base, CompactPlan, CompactPolicy, Footer, InputFile, OutputSpec, PlanTotals, RewriteTask, Route,
+    Skipped, TableState, Task, TaskDelete,
 };
 use crate::planner::deletes::{Burdens, fates};
+use crate::planner::filter_fields;
 
+use arrange::Wish;
 use eligible::Eligible;
 use groups::Group;
 pub use size::output_files;
@@ -39,6 +45,7 @@ pub fn footers_wanted(state: &TableState, policy: &CompactPolicy) -> Result<Vec<
     if policy.only_deletes {
         return Ok(Vec::new());
     }
+    let wish = Wish::of(state, policy)?;
     let burdens = Burdens::find(state);
     let found = Eligible::find(state, policy, &burdens)?;
     let ours = eligible::our_snapshots(state);
@@ -49,6 +56,10 @@ pub fn footers_wanted(state: &TableState, policy: &CompactPolicy) -> Result<Vec<
         for index in partition {
             let file = &state.files[index];
             let deleted = burdens.of(index).reason(file, policy).is_some();
+            if wish.sorts() && !wish.claims(file) {
+                wanted.push(file.path.clone());
+                continue;
+            }
             let outside = deleted || eligible::size_reason(file, policy).is_some() || policy.rewrite_all;
             let made_by_us = file.snapshot_id.is_some_and(|id| ours.contains(&id));
             if outside && (policy.rewrite_all || deleted || !lonely || file.size > policy.max_file_size_bytes) {
@@ -63,6 +74,27 @@ pub fn footers_wanted(state: &TableState, policy: &CompactPolicy) -> Result<Vec<
     Ok(wanted)
 }
 
+/// The fields whose bounds planning wants to see: those of the filter, and the column that rows are sorted by first.
+///
+/// # Errors
+/// As [`plan`].
+pub fn bounds_wanted(policy: &CompactPolicy, metadata: &TableMetadata) -> Result<Vec<i32>> {
+    let mut fields = match &policy.filter {
+        Some(filter) => filter_fields(filter, metadata)?,
+        None => Vec::new(),
+    };
+    if let Arrangement::Sort { fields: named, .. } = &policy.arrangement {
+        // What is not there is told once the table is loaded.
+        let schema = metadata.current_schema();
+        let own = || metadata.default_sort_order().fields.first().map(|field| field.source_id);
+        fields.extend(match named.first() {
+            Some(first) => schema.field_id_by_name(&first.column),
+            None => own(),
+        });
+    }
+    Ok(fields)
+}
+
 /// Plans the compaction of a table. `now_ms` is recorded in the plan and decides nothing.
 ///
 /// # Errors
@@ -71,13 +103,14 @@ pub fn footers_wanted(state: &TableState, policy: &CompactPolicy) -> Result<Vec<
 pub fn plan(state: &TableState, policy: &CompactPolicy, now_ms: i64) -> Result<CompactPlan> {
     policy.validate()?;
     refuse_unsupported(state)?;
+    let wish = Wish::of(state, policy)?;
     let mut burdens = Burdens::find(state);
     let mut looks = 0;
     let (mut groups, mut skipped) = loop {
         if policy.only_deletes {
             break deletes::grouped(state, policy, &burdens)?;
         }
-        let (groups, skipped) = grouped(state, policy, &burdens)?;
+        let (groups, skipped) = grouped(state, policy, &wish, &burdens)?;
         let inputs = groups.iter().flat_map(|group| &group.inputs);
         let rewritten: HashSet<&str> = inputs.map(|input| input.path.as_str()).collect();
         // Under a limit, what is left over is for the next run anyway.
@@ -88,11 +121,11 @@ pub fn plan(state: &TableState, policy: &CompactPolicy, now_ms: i64) -> Result<C
         }
     };
     groups::order(state, policy, &mut groups);
-    skipped.extend(groups::limit(state, policy, &mut groups));
+    skipped.extend(groups::limit(state, policy, &wish, &mut groups));
     let tasks: Vec<Task> = groups
         .into_iter()
         .enumerate()
-        .map(|(id, group)| Task::Rewrite(task(state, policy, u32::try_from(id).unwrap_or(u32::MAX), group)))
+        .map(|(id, group)| Task::Rewrite(task(state, policy, &wish, u32::try_from(id).unwrap_or(u32::MAX), group)))
         .collect();
     skipped.sort_by(|a, b| a.path.cmp(&b.path));
     let deletes = fates(state, policy, &burdens, &tasks);
@@ -128,18 +161,23 @@ pub fn plan(state: &TableState, policy: &CompactPolicy, now_ms: i64) -> Result<C
 }
 
 /// Groups that are worth a rewrite, and the files that are left alone.
-fn grouped(state: &TableState, policy: &CompactPolicy, burdens: &Burdens) -> Result<(Vec<Group>, Vec<Skipped>)> {
+fn grouped(
+    state: &TableState,
+    policy: &CompactPolicy,
+    wish: &Wish,
+    burdens: &Burdens,
+) -> Result<(Vec<Group>, Vec<Skipped>)> {
     let found = Eligible::find(state, policy, burdens)?;
     let (mut groups, mut skipped) = (Vec::new(), found.skipped);
     for partition in groups::by_partition(state, &found.files) {
-        let (made, left) = groups::of_partition(state, policy, burdens, partition);
+        let (made, left) = groups::of_partition(state, policy, wish, burdens, partition);
         groups.extend(made);
         skipped.extend(left);
     }
     Ok((groups, skipped))
 }
 
-fn task(state: &TableState, policy: &CompactPolicy, id: u32, mut group: Group) -> RewriteTask {
+fn task(state: &TableState, policy: &CompactPolicy, wish: &Wish, id: u32, mut group: Group) -> RewriteTask {
     let partition = state.partition(group.partition);
     let mut read: u64 = group.inputs.iter().map(|input| input.size).sum();
     let footers: Vec<Option<&Footer>> = group.inputs.iter().map(|input| state.footers.get(&input.path)).collect();
@@ -154,7 +192,12 @@ fn task(state: &TableState, policy: &CompactPolicy, id: u32, mut group: Group) -
         why: group.why,
         route: group.route,
         route_why: group.route_why,
-        sort_order_id: groups::kept_sort_order(state, &group.inputs).filter(|_| group.route != Route::Deletes),
+        arrangement: if group.route == Route::Sort { wish.arrangement.clone() } else { Arrangement::BinPack },
+        sort_order_id: match group.route {
+            Route::Sort => wish.arrangement.order_id(),
+            Route::Deletes => None,
+            _ => groups::kept_sort_order(state, &group.inputs),
+        },
         estimate: size::estimate(policy, group.route, read, group.output_bytes, &footers),
         output: OutputSpec {
             directory: directory(state, &partition.path),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::arrange::Wish;
 use crate::model::{
     Codec, CompactPolicy, EncodingProfile, Footer, InputFile, Route, RouteReason, TableState, has_row_lineage,
 };
@@ -9,6 +10,12 @@ use crate::model::{
 /// How a group is rewritten, why, and about how many bytes come out.
 pub(super) fn route(state: &TableState, policy: &CompactPolicy, inputs: &[InputFile]) -> (Route, RouteReason, u64) {
     route_at(state, &state.ratios, policy, inputs)
+}
+
+/// How a group is put in order, and about how many bytes come out.
+pub(super) fn arranged(state: &TableState, wish: &Wish, inputs: &[InputFile]) -> (Route, RouteReason, u64) {
+    let why = RouteReason::Arranged { order: wish.arrangement.to_string() };
+    (Route::Sort, why, shrunk(state, &state.ratios, inputs))
 }
 
 /// The same with other compression ratios than the table's own.

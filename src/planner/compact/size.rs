@@ -7,6 +7,9 @@ use crate::model::{CompactPolicy, Estimate, Footer, MIB, Route};
 const COPY_BYTES_PER_SECOND: f64 = 2.3e9;
 const MERGE_BYTES_PER_SECOND: f64 = 400e6;
 const ENCODE_BYTES_PER_SECOND: f64 = 190e6;
+const SORT_BYTES_PER_SECOND: f64 = 50e6;
+/// What a sort holds besides, under the usual budget.
+const SORT_MEMORY: u64 = 448 * MIB;
 /// Memory of a run without its row groups.
 const BASE_MEMORY: u64 = 64 * MIB;
 /// A gain must survive an estimate that is off by this much, or runs would chase each other (I8).
@@ -38,6 +41,7 @@ pub(in crate::planner) fn estimate(
         Route::Copy | Route::Transfer => (COPY_BYTES_PER_SECOND, 0),
         // Nothing is encoded but positions: what is read sets the pace.
         Route::Deletes => (MERGE_BYTES_PER_SECOND, 0),
+        Route::Sort => (SORT_BYTES_PER_SECOND, SORT_MEMORY.min(read.saturating_mul(16))),
         Route::Merge | Route::Encode => {
             let speed = if route == Route::Merge { MERGE_BYTES_PER_SECOND } else { ENCODE_BYTES_PER_SECOND };
             let largest = footers.iter().flatten().flat_map(|f| &f.row_groups).map(|g| g.compressed).max().unwrap_or(0);

@@ -9,7 +9,7 @@ use crate::model::Value;
 
 /// A value of a column's type.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Literal {
+pub(in crate::planner) enum Literal {
     Bool(bool),
     /// int, long, date (days), time and timestamps (microseconds).
     Integer(i64),
@@ -51,7 +51,7 @@ impl Literal {
     }
 
     /// A bound in the spec's single-value serialisation; values of a narrower type (before a promotion) are widened.
-    pub(super) fn from_bytes(bytes: &[u8], kind: &PrimitiveType) -> Option<Self> {
+    pub(in crate::planner) fn from_bytes(bytes: &[u8], kind: &PrimitiveType) -> Option<Self> {
         Some(match kind {
             PrimitiveType::Boolean => Self::Bool(*bytes.first()? != 0),
             PrimitiveType::Int
@@ -80,7 +80,7 @@ impl Literal {
     }
 
     /// Compares two values of one type; `None` when that can't be done (NaN).
-    pub(super) fn order(&self, other: &Self) -> Option<Ordering> {
+    pub(in crate::planner) fn order(&self, other: &Self) -> Option<Ordering> {
         match (self, other) {
             (Self::Bool(a), Self::Bool(b)) => Some(a.cmp(b)),
             (Self::Integer(a), Self::Integer(b)) => Some(a.cmp(b)),

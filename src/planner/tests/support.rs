@@ -203,6 +203,7 @@ pub(crate) fn footer(codec: Codec, row_groups: Vec<RowGroup>) -> Footer {
         schema_hash: 1,
         schema_is_current: true,
         compatible: true,
+        arrangement: None,
         created_by: None,
     }
 }

@@ -1,0 +1,174 @@
+//! Living rows of inputs as batches in the table's schema.
+
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchOptions};
+use arrow_select::filter::filter;
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use tokio::task::JoinHandle;
+
+use crate::error::{Context, Error, Result};
+use crate::executor::Job;
+use crate::executor::columns::Matched;
+use crate::executor::source::{Chunks, Source};
+use crate::lake::damaged;
+use crate::lake::parquet_schema::WriteSchema;
+
+/// Rows decoded at a time.
+const ROWS_AT_ONCE: usize = 8192;
+/// A row group of at most so many bytes is read in one go; of a larger one, pages as they are needed.
+const WHOLE: u64 = 32 << 20;
+
+/// Reads all inputs of a job, row group by row group.
+pub(super) struct Batches<'a> {
+    pub(super) job: &'a Job,
+    pub(super) schema: &'a WriteSchema,
+    pub(super) matched: &'a [Matched],
+    /// Nulls that went with deleted rows, by top-level column.
+    pub(super) removed_nulls: HashMap<usize, u64>,
+}
+
+/// A row group whose bytes are on their way.
+type Coming = JoinHandle<Result<Chunks>>;
+
+impl Batches<'_> {
+    /// Row groups with living rows: input and number, in order.
+    pub(super) fn groups(&self) -> Result<Vec<(usize, usize)>> {
+        let mut groups = Vec::new();
+        for (number, source) in self.job.sources.iter().enumerate() {
+            let mask = self.job.masks.of(number)?;
+            for (index, group) in source.metadata.row_groups().iter().enumerate() {
+                let rows = u64::try_from(group.num_rows()).unwrap_or(0);
+                if mask.deleted(source.first_row(index), rows) < rows {
+                    groups.push((number, index));
+                }
+            }
+        }
+        Ok(groups)
+    }
+
+    /// The first living rows of so many row groups, spread over all inputs.
+    pub(super) fn sample(&mut self, most: usize) -> Result<Vec<RecordBatch>> {
+        let groups = self.groups()?;
+        let step = groups.len().div_ceil(most.max(1)).max(1);
+        let mut sample = Vec::new();
+        for (number, index) in groups.into_iter().step_by(step) {
+            let chunks = self.job.runtime.block_on(self.job.sources[number].row_group(index))?;
+            let mut first = None;
+            self.read(number, index, &chunks, &mut |batch| {
+                first = Some(batch);
+                Ok(false)
+            })?;
+            sample.extend(first);
+        }
+        // Whatever was counted here will be counted again.
+        self.removed_nulls.clear();
+        Ok(sample)
+    }
+
+    /// Hands on all living rows; the next row group is fetched meanwhile.
+    pub(super) fn all(&mut self, take: &mut dyn FnMut(RecordBatch) -> Result<()>) -> Result<()> {
+        let groups = self.groups()?;
+        let mut ahead = self.fetch(groups.first());
+        for (at, (number, index)) in groups.iter().enumerate() {
+            let Some(here) = ahead.take() else { break };
+            ahead = self.fetch(groups.get(at + 1));
+            let fetched = self.job.runtime.block_on(here);
+            let chunks = fetched.map_err(|e| Error::internal("reading ahead failed").caused_by(e)).flatten()?;
+            self.read(*number, *index, &chunks, &mut |batch| take(batch).map(|()| true))?;
+            let bytes = self.job.sources[*number].metadata.row_group(*index).compressed_size();
+            self.job.progress.read(u64::try_from(bytes).unwrap_or(0));
+        }
+        Ok(())
+    }
+
+    fn fetch(&self, group: Option<&(usize, usize)>) -> Option<Coming> {
+        let (number, index) = *group?;
+        let source: Source = self.job.sources[number].clone();
+        Some(self.job.runtime.spawn(async move { source.row_group(index).await }))
+    }
+
+    /// Reads one row group until `take` has had enough.
+    fn read(
+        &mut self,
+        number: usize,
+        index: usize,
+        chunks: &Chunks,
+        take: &mut dyn FnMut(RecordBatch) -> Result<bool>,
+    ) -> Result<()> {
+        let source = &self.job.sources[number];
+        // Decoders may panic on garbage: that must name the file and fail this group only.
+        let read = catch_unwind(AssertUnwindSafe(|| self.decode(number, index, chunks, take)));
+        read.unwrap_or_else(|_| Err(Error::corrupt("its pages can't be decoded")))
+            .while_doing(|| format!("reading {}", source.path))
+    }
+
+    fn decode(
+        &mut self,
+        number: usize,
+        index: usize,
+        chunks: &Chunks,
+        take: &mut dyn FnMut(RecordBatch) -> Result<bool>,
+    ) -> Result<()> {
+        let (source, matched) = (&self.job.sources[number], &self.matched[number]);
+        let bad = |e: parquet::errors::ParquetError| damaged(&source.path, e);
+        let range = source.range(index);
+        let whole = range.end - range.start <= WHOLE;
+        let window = if whole { chunks.preload(range).map_err(bad)? } else { chunks.clone() };
+        let descriptor = source.metadata.file_metadata().schema_descr();
+        // The reader hands on columns in the file's order, those that the table has dropped left out.
+        let mut columns: Vec<usize> = matched.roots.iter().flatten().copied().collect();
+        columns.sort_unstable();
+        columns.dedup();
+        let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(window, source.arrow.clone())
+            .with_projection(ProjectionMask::roots(descriptor, columns.iter().copied()))
+            .with_row_groups(vec![index])
+            .with_batch_size(ROWS_AT_ONCE)
+            .build()
+            .map_err(bad)?;
+        let mask = self.job.masks.of(number)?;
+        let mut at = source.first_row(index);
+        let end = at + u64::try_from(source.metadata.row_group(index).num_rows()).unwrap_or(0);
+        for batch in reader {
+            let batch = batch.map_err(|e| bad(e.into()))?;
+            let rows = batch.num_rows();
+            let living = mask.living(at, rows);
+            let mut values: Vec<ArrayRef> = Vec::with_capacity(matched.roots.len());
+            for (field, root) in self.schema.arrow.fields().iter().zip(&matched.roots) {
+                let found = match root.and_then(|root| columns.binary_search(&root).ok().zip(Some(root))) {
+                    Some((place, root)) => matched.align(batch.column(place), source.schema().field(root), field)?,
+                    None => matched.missing(field, rows)?,
+                };
+                values.push(source.lineage.fill(field, found, at));
+            }
+            at += rows as u64;
+            let mut left = rows;
+            if let Some(living) = &living {
+                for (root, array) in values.iter_mut().enumerate() {
+                    let nulls = array.null_count();
+                    *array =
+                        filter(array, living).map_err(|e| Error::internal("rows can't be left out").caused_by(e))?;
+                    *self.removed_nulls.entry(root).or_default() += (nulls - array.null_count()) as u64;
+                }
+                left = living.true_count();
+            }
+            if left == 0 {
+                continue;
+            }
+            let options = RecordBatchOptions::new().with_row_count(Some(left));
+            let made = RecordBatch::try_new_with_options(Arc::clone(&self.schema.arrow), values, &options);
+            let made = made.map_err(|e| Error::corrupt("its rows do not fit the table's schema").caused_by(e))?;
+            if !take(made)? {
+                return Ok(());
+            }
+        }
+        if at != end {
+            return Err(Error::corrupt(format!("a row group lacks {} rows", end.saturating_sub(at)))
+                .hint("the file is damaged: restore it; nothing was changed"));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,187 @@
+//! Rows that come in order become row groups: each thread encodes some of the columns while the next rows are merged.
+
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
+use std::thread::Scope;
+
+use arrow_array::RecordBatch;
+use arrow_schema::SchemaRef;
+use parquet::arrow::arrow_writer::{ArrowColumnWriter, ArrowRowGroupWriterFactory, compute_leaves};
+
+use super::decode::count_nans;
+use super::output::write_error;
+use super::roots::{Made, MadeLeaf};
+use crate::error::{Error, Result};
+
+/// Batches that wait for a thread: enough to even out their pace, few enough to be no memory to speak of.
+const WAITING: usize = 4;
+
+/// The writers of one top-level column.
+struct Root {
+    number: usize,
+    first_leaf: usize,
+    writers: Vec<ArrowColumnWriter>,
+    nans: HashMap<usize, u64>,
+}
+
+enum Order {
+    Begin(Vec<Root>),
+    Rows(RecordBatch),
+    End,
+}
+
+/// Threads that encode.
+pub(super) struct Encoders {
+    orders: Vec<SyncSender<Order>>,
+    done: Receiver<Result<Vec<(usize, Made)>>>,
+    /// By thread: the top-level columns that it encodes.
+    shares: Vec<Vec<usize>>,
+    /// By top-level column: its first leaf, and how many it has.
+    leaves: Vec<(usize, usize)>,
+    open: bool,
+}
+
+impl Encoders {
+    /// Begins so many threads. `weights` says how much work each top-level column is, `leaves` how many leaves it has.
+    pub(super) fn start<'scope>(
+        scope: &'scope Scope<'scope, '_>,
+        threads: usize,
+        schema: &SchemaRef,
+        weights: &[u64],
+        leaves: &[usize],
+        directory: &str,
+    ) -> Self {
+        let shares = shares(weights, threads);
+        let (tell, done) = channel();
+        let orders = shares
+            .iter()
+            .map(|_| {
+                let (send, receive) = sync_channel(WAITING);
+                let (tell, schema, directory) = (tell.clone(), schema.clone(), directory.to_owned());
+                scope.spawn(move || {
+                    let failed = |e| write_error(&directory, e);
+                    let mut roots = Vec::new();
+                    let mut failure: Option<Error> = None;
+                    // After a failure orders are taken and not followed: the conductor hears of it at the row group's end.
+                    for order in receive {
+                        match order {
+                            Order::Begin(begun) => roots = begun,
+                            Order::Rows(rows) if failure.is_none() => {
+                                failure = match catch_unwind(AssertUnwindSafe(|| write(&schema, &mut roots, &rows))) {
+                                    Ok(wrote) => wrote.map_err(failed).err(),
+                                    Err(_) => Some(Error::internal("an encoder gave up")),
+                                };
+                            }
+                            Order::Rows(_) => {}
+                            Order::End => {
+                                let made = match failure.take() {
+                                    Some(error) => Err(error),
+                                    None => close(std::mem::take(&mut roots)).map_err(failed),
+                                };
+                                if tell.send(made).is_err() {
+                                    return;
+                                }
+                            }
+                        }
+                    }
+                });
+                send
+            })
+            .collect();
+        let mut first = 0;
+        let leaves = leaves
+            .iter()
+            .map(|count| {
+                first += count;
+                (first - count, *count)
+            })
+            .collect();
+        Self { orders, done, shares, leaves, open: false }
+    }
+
+    /// Takes rows of the row group at hand; begins one when none is.
+    pub(super) fn write(&mut self, factory: &ArrowRowGroupWriterFactory, rows: &RecordBatch) -> Result<()> {
+        if !self.open {
+            let made = factory.create_column_writers(0);
+            let made = made.map_err(|e| Error::internal("column writers can't be made").caused_by(e))?;
+            let mut writers: Vec<Option<ArrowColumnWriter>> = made.into_iter().map(Some).collect();
+            for (share, orders) in self.shares.iter().zip(&self.orders) {
+                let roots = share.iter().map(|number| {
+                    let (first_leaf, count) = self.leaves[*number];
+                    let writers = writers[first_leaf..first_leaf + count].iter_mut().filter_map(Option::take).collect();
+                    Root { number: *number, first_leaf, writers, nans: HashMap::new() }
+                });
+                orders.send(Order::Begin(roots.collect())).map_err(gone)?;
+            }
+            self.open = true;
+        }
+        self.orders.iter().try_for_each(|orders| orders.send(Order::Rows(rows.clone())).map_err(gone))
+    }
+
+    /// Ends the row group at hand: its columns, in order.
+    pub(super) fn end(&mut self) -> Result<Vec<Made>> {
+        self.open = false;
+        self.orders.iter().try_for_each(|orders| orders.send(Order::End).map_err(gone))?;
+        let mut all = Vec::with_capacity(self.leaves.len());
+        for _ in &self.orders {
+            all.extend(self.done.recv().map_err(gone).flatten()?);
+        }
+        all.sort_unstable_by_key(|(number, _)| *number);
+        Ok(all.into_iter().map(|(_, made)| made).collect())
+    }
+}
+
+fn gone<E>(_: E) -> Error {
+    Error::internal("a thread that encodes is gone")
+}
+
+/// Columns for each thread, so that all have about the same work: the heaviest goes to whoever has least.
+fn shares(weights: &[u64], threads: usize) -> Vec<Vec<usize>> {
+    let threads = threads.clamp(1, weights.len().max(1));
+    let mut shares = vec![(0u64, Vec::new()); threads];
+    let mut order: Vec<usize> = (0..weights.len()).collect();
+    order.sort_by_key(|root| std::cmp::Reverse(weights[*root]));
+    for root in order {
+        if let Some(least) = shares.iter_mut().min_by_key(|(weight, _)| *weight) {
+            least.0 += weights[root].max(1);
+            least.1.push(root);
+        }
+    }
+    shares.into_iter().map(|(_, roots)| roots).collect()
+}
+
+type Parquet<T> = parquet::errors::Result<T>;
+
+fn write(schema: &SchemaRef, roots: &mut [Root], rows: &RecordBatch) -> Parquet<()> {
+    for root in roots {
+        let values = rows.column(root.number);
+        count_nans(values, root.first_leaf, &mut root.nans);
+        let leaves = compute_leaves(schema.field(root.number), values)?;
+        for (writer, leaf) in root.writers.iter_mut().zip(leaves) {
+            writer.write(&leaf)?;
+        }
+    }
+    Ok(())
+}
+
+fn close(roots: Vec<Root>) -> Parquet<Vec<(usize, Made)>> {
+    let done = roots.into_iter().map(|root| {
+        let leaves = root.writers.into_iter().map(|w| w.close().map(|chunk| MadeLeaf::Encoded(Box::new(chunk))));
+        let leaves = leaves.collect::<Parquet<Vec<_>>>()?;
+        Ok((root.number, Made { leaves, nans: root.nans.into_iter().collect(), removed_nulls: 0 }))
+    });
+    done.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn should_share_out_work_evenly() {
+        assert_eq!(shares(&[1, 9, 5, 5], 2), [vec![1, 0], vec![2, 3]]);
+        assert_eq!(shares(&[1], 8), [vec![0]]);
+        assert!(shares(&[], 2)[0].is_empty());
+    }
+}

@@ -1,0 +1,196 @@
+//! Rows of all inputs in order: an external sort between decoders and encoders.
+//!
+//! Row groups hold ranges of the order, and pages are short: a reader that looks for a range skips the others.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::Arc;
+
+use arrow_array::RecordBatch;
+use parquet::arrow::arrow_writer::ArrowRowGroupWriterFactory;
+use parquet::file::writer::SerializedFileWriter;
+
+use super::batches::Batches;
+use super::encoders::Encoders;
+use super::output::{Files, OpenFile};
+use super::rewrite::append;
+use super::{Output, props};
+use crate::error::{Error, Result};
+use crate::executor::columns::match_columns;
+use crate::executor::cut::Cutter;
+use crate::executor::sort::{Keys, Sorter};
+use crate::executor::{Job, Written};
+use crate::lake::parquet_schema::{WriteSchema, write_schema};
+
+/// Row groups that a curve learns the spread of values from.
+const SAMPLED: usize = 48;
+
+/// Sorts all rows of the inputs into files of the right size.
+pub(crate) fn sorted(job: &Job, written: &Written) -> Result<Vec<Output>> {
+    let schema = write_schema(&job.table.schema)?;
+    let matched =
+        job.sources.iter().map(|s| match_columns(s, &schema.arrow, &job.table)).collect::<Result<Vec<_>>>()?;
+    let mut batches = Batches { job, schema: &schema, matched: &matched, removed_nulls: HashMap::new() };
+    let sample = if job.task.arrangement.needs_sample() { batches.sample(SAMPLED)? } else { Vec::new() };
+    let keys = Arc::new(Keys::new(&job.task.arrangement, &schema.arrow, &sample)?);
+    drop(sample);
+    let mut sorter = Sorter::new(schema.arrow.clone(), keys, job.spill.clone(), job.sort_memory);
+    let mut rows = 0;
+    batches.all(&mut |batch| {
+        rows += batch.num_rows() as u64;
+        sorter.push(batch)
+    })?;
+    let removed_nulls = std::mem::take(&mut batches.removed_nulls);
+    let weights = weights(job, &schema, &matched);
+    std::thread::scope(|scope| {
+        let mut writing = Writing::new(scope, job, written, &schema, &weights, rows)?;
+        let done = sorter.finish(|batch| writing.take(&batch)).and_then(|()| writing.finish());
+        let mut outputs = match done {
+            Ok(outputs) => outputs,
+            Err(error) => {
+                writing.abort();
+                return Err(error);
+            }
+        };
+        if let Some(first) = outputs.first_mut() {
+            first.removed_nulls = removed_nulls;
+        }
+        Ok(outputs)
+    })
+}
+
+/// The work that each top-level column is: its bytes before compression.
+fn weights(job: &Job, schema: &WriteSchema, matched: &[crate::executor::columns::Matched]) -> Vec<u64> {
+    let mut weights = vec![0; schema.arrow.fields().len()];
+    for (source, matched) in job.sources.iter().zip(matched) {
+        let descriptor = source.metadata.file_metadata().schema_descr();
+        let mut of_column = vec![0; source.schema().fields().len()];
+        for group in source.metadata.row_groups() {
+            for (leaf, column) in group.columns().iter().enumerate() {
+                of_column[descriptor.get_column_root_idx(leaf)] +=
+                    u64::try_from(column.uncompressed_size()).unwrap_or(0);
+            }
+        }
+        for (weight, root) in weights.iter_mut().zip(&matched.roots) {
+            *weight += root.map_or(0, |root| of_column[root]);
+        }
+    }
+    weights
+}
+
+/// Output files in the making.
+struct Writing<'a> {
+    job: &'a Job,
+    files: Files<'a>,
+    factory: ArrowRowGroupWriterFactory,
+    encoders: Encoders,
+    cutter: Cutter,
+    outputs: Vec<Output>,
+    at_hand: Option<OpenFile>,
+    /// Input bytes of a row, on average.
+    row_bytes: f64,
+    /// Rows of the row group at hand, and how many it will have.
+    rows: u64,
+    full: u64,
+}
+
+impl<'a> Writing<'a> {
+    fn new<'scope>(
+        scope: &'scope std::thread::Scope<'scope, '_>,
+        job: &'a Job,
+        written: &'a Written,
+        schema: &'a WriteSchema,
+        weights: &[u64],
+        rows: u64,
+    ) -> Result<Self> {
+        let properties =
+            Arc::new(props::sorted_properties(&job.policy, &job.table.schema, &schema.parquet, &job.task.arrangement)?);
+        // Column writers depend on schema and properties alone, not on the file that they end up in.
+        let root = schema.parquet.root_schema_ptr();
+        let nowhere = SerializedFileWriter::new(io::sink(), root, properties.clone())
+            .map_err(|e| Error::internal("the schema can't be written").caused_by(e))?;
+        let factory = ArrowRowGroupWriterFactory::new(&nowhere, schema.arrow.clone());
+        let mut leaves = vec![0; schema.arrow.fields().len()];
+        for leaf in 0..schema.parquet.num_columns() {
+            leaves[schema.parquet.get_column_root_idx(leaf)] += 1;
+        }
+        let directory = &job.task.output.directory;
+        let encoders = Encoders::start(scope, job.workers, &schema.arrow, weights, &leaves, directory);
+        let input: u64 = job.task.inputs.iter().map(|input| input.size).sum();
+        let cutter = Cutter::new(job.policy.target_file_size_bytes, input, job.task.output.bytes);
+        let mut writing = Self {
+            job,
+            files: Files::new(job, written, schema, properties)?,
+            factory,
+            encoders,
+            cutter,
+            outputs: Vec::new(),
+            at_hand: None,
+            row_bytes: input as f64 / rows.max(1) as f64,
+            rows: 0,
+            full: 0,
+        };
+        writing.full = writing.rows_of_a_group();
+        Ok(writing)
+    }
+
+    /// Rows of the next row group, so that it has about the right size.
+    fn rows_of_a_group(&self) -> u64 {
+        // At least sixteen row groups in a file of the lower edge: each is a range that readers can skip.
+        let output = self.job.row_group_bytes.min(self.job.policy.band_min() / 16).max(1);
+        let rows = output as f64 / (self.row_bytes * self.cutter.ratio().max(0.01)).max(0.01);
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a positive number of rows")]
+        let rows = rows as u64;
+        rows.clamp(1, self.job.policy.row_group_rows)
+    }
+
+    fn take(&mut self, batch: &RecordBatch) -> Result<()> {
+        let mut from = 0;
+        while from < batch.num_rows() {
+            let room = usize::try_from(self.full - self.rows).unwrap_or(usize::MAX);
+            let some = room.min(batch.num_rows() - from);
+            self.encoders.write(&self.factory, &batch.slice(from, some))?;
+            self.rows += some as u64;
+            from += some;
+            if self.rows >= self.full {
+                self.end_group()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn end_group(&mut self) -> Result<()> {
+        let made = self.encoders.end()?;
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a positive number of bytes")]
+        let input = (self.rows as f64 * self.row_bytes) as u64;
+        if self.cutter.close_before(input)
+            && let Some(file) = self.at_hand.take()
+        {
+            self.outputs.push(self.files.close(file)?);
+            self.cutter.closed();
+        }
+        let file = match &mut self.at_hand {
+            Some(file) => file,
+            none => none.insert(self.files.open()?),
+        };
+        self.cutter.wrote(input, append(made, file)?);
+        self.rows = 0;
+        self.full = self.rows_of_a_group();
+        Ok(())
+    }
+
+    fn finish(&mut self) -> Result<Vec<Output>> {
+        if self.rows > 0 {
+            self.end_group()?;
+        }
+        self.job.lanes.leave();
+        if let Some(file) = self.at_hand.take() {
+            self.outputs.push(self.files.close(file)?);
+        }
+        Ok(std::mem::take(&mut self.outputs))
+    }
+
+    fn abort(&mut self) {
+        self.at_hand.iter_mut().for_each(OpenFile::abort);
+    }
+}

@@ -1,0 +1,106 @@
+//! Rows in order: sorted in memory and by way of temporary files, deleted rows left out.
+
+use super::*;
+use crate::lake::read_footers;
+use crate::model::{Arrangement, Curve, Footer, SortField};
+
+fn by(column: &str, descending: bool) -> SortField {
+    SortField { column: column.into(), transform: "identity".into(), descending, nulls_first: false }
+}
+
+/// Files whose rows are shuffled: `id` runs through all numbers once, `text` repeats, with nulls.
+fn bench(files: usize, rows: usize, policy: CompactPolicy) -> Bench {
+    let mut bench = Bench::new(json!([
+        {"id": 1, "name": "id", "required": true, "type": "long"},
+        {"id": 2, "name": "text", "required": false, "type": "string"},
+        {"id": 3, "name": "d", "required": false, "type": "double"}]));
+    let all = (files * rows) as i64;
+    for file in 0..files {
+        // Odd steps through a power of two meet every number once.
+        let numbers: Vec<i64> = (0..rows).map(|row| ((file * rows + row) as i64 * 40_503) % all).collect();
+        let ids: ArrayRef = Arc::new(Int64Array::from(numbers.clone()));
+        let texts: ArrayRef = Arc::new(StringArray::from_iter(
+            numbers.iter().map(|n| (n % 5 != 0).then(|| format!("text that repeats {:04}", n % 97))),
+        ));
+        let floats: ArrayRef = Arc::new(arrow_array::Float64Array::from_iter(
+            numbers.iter().map(|n| (n % 11 != 0).then(|| if n % 13 == 0 { f64::NAN } else { *n as f64 / 7.0 })),
+        ));
+        let props = WriterProperties::builder().set_max_row_group_row_count(Some(rows / 2 + 1)).build();
+        let fields =
+            [("id", DataType::Int64, false, 1), ("text", DataType::Utf8, true, 2), ("d", DataType::Float64, true, 3)];
+        let fields = fields.map(|(name, kind, nullable, id)| with_id(Field::new(name, kind, nullable), id));
+        bench.write(fields.into_iter().zip([ids, texts, floats]).collect(), props);
+    }
+    bench.policy = CompactPolicy { verify: Verify::Content, ..policy };
+    bench
+}
+
+fn policy(arrangement: Arrangement) -> CompactPolicy {
+    CompactPolicy { arrangement, ..CompactPolicy::default() }
+}
+
+fn pairs(outcome: &Outcome) -> Vec<(Option<String>, i64)> {
+    let of = |batch: RecordBatch| {
+        let (ids, texts) =
+            (batch.column(0).as_primitive::<Int64Type>().clone(), batch.column(1).as_string::<i32>().clone());
+        texts.iter().zip(ids.values()).map(|(text, id)| (text.map(str::to_owned), *id)).collect::<Vec<_>>()
+    };
+    outcome.outputs.iter().flat_map(|file| of(read(&file.path))).collect()
+}
+
+#[tokio::test]
+async fn should_sort_across_files_and_leave_out_deleted_rows() {
+    let order = Arrangement::Sort { fields: vec![by("text", true), by("id", false)], order_id: Some(7) };
+    // Small files, so that there are several outputs of several row groups.
+    let small = CompactPolicy {
+        target_file_size_bytes: 200_000,
+        min_file_size_bytes: 150_000,
+        max_file_size_bytes: 360_000,
+        ..policy(order.clone())
+    };
+    let mut bench = bench(4, 16_384, small);
+    let path = bench.inputs[1].path.clone();
+    bench.positions(&(0..500).map(|n| (path.as_str(), n * 3)).collect::<Vec<_>>(), &[1]);
+    let done = bench.rewrite(Route::Sort).await.unwrap();
+    assert_eq!((done.rows_in, done.rows_out, done.rows_deleted), (65_536, 65_036, 500));
+    assert!(done.outputs.len() > 2 && done.outputs.iter().all(|file| file.sort_order_id == Some(7)), "{done:?}");
+    let found = pairs(&done);
+    // Descending texts, nulls last; ascending numbers within one text.
+    let key = |pair: &(Option<String>, i64)| (std::cmp::Reverse(pair.0.clone()), pair.1);
+    assert!(found.is_sorted_by_key(key));
+    let first = footer(&done.outputs[0]).await;
+    assert!(first.num_row_groups() > 2);
+    let files: Vec<(String, u64)> = done.outputs.iter().map(|file| (file.path.clone(), file.size)).collect();
+    let footers = read_footers(&store(), &files, &bench.table.schema).await.unwrap();
+    assert!(footers.values().all(|f: &Footer| f.arrangement == order.mark() && f.compatible && f.schema_is_current));
+    assert_eq!(bench.left_behind(), done.outputs.len());
+}
+
+#[tokio::test]
+async fn should_bring_neighbours_together_on_a_curve() {
+    let curve = Arrangement::Curve { curve: Curve::Hilbert, columns: vec!["id".into(), "text".into()] };
+    let bench = bench(2, 16_384, policy(curve.clone()));
+    let done = bench.rewrite(Route::Sort).await.unwrap();
+    assert_eq!((done.rows_out, done.outputs[0].sort_order_id), (32_768, None), "a curve is no sort order");
+    let found = pairs(&done);
+    // A sixteenth of the rows spans a part of the numbers, though the first column does not decide alone.
+    let span = |part: &[(Option<String>, i64)]| {
+        let (low, high) = (part.iter().map(|p| p.1).min().unwrap(), part.iter().map(|p| p.1).max().unwrap());
+        high - low
+    };
+    let spans: i64 = found.chunks(2048).map(span).sum::<i64>() / 16;
+    assert!((2048..24_000).contains(&spans), "{spans}");
+}
+
+#[tokio::test]
+async fn should_say_what_a_sort_needs_and_leave_nothing_behind() {
+    let order = |column: &str| policy(Arrangement::Sort { fields: vec![by(column, false)], order_id: None });
+    let mut small = bench(1, 1024, order("id"));
+    small.memory = 100 * MIB;
+    let error = small.rewrite(Route::Sort).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Exhausted);
+    assert!(error.hint_text().unwrap().contains("--memory"));
+    let missing = bench(1, 1024, order("nope"));
+    let error = missing.rewrite(Route::Sort).await.unwrap_err();
+    assert_eq!((error.kind(), missing.left_behind()), (Kind::InvalidInput, 0));
+}

@@ -1,0 +1,173 @@
+//! Files that are put in order: which, when, and that it ends (I8).
+
+use std::collections::BTreeSet;
+
+use insta::assert_snapshot;
+use proptest::prelude::*;
+
+use super::support::{Table, execute};
+use crate::error::Kind;
+use crate::model::{
+    Arrangement, Codec, CompactPlan, CompactPolicy, Curve, FieldBounds, MIB, PickReason, Route, SortField, TableState,
+};
+use crate::planner::compact::plan;
+
+fn field(column: &str, transform: &str) -> SortField {
+    SortField { column: column.into(), transform: transform.into(), descending: false, nulls_first: true }
+}
+
+fn by(fields: Vec<SortField>) -> CompactPolicy {
+    CompactPolicy { arrangement: Arrangement::Sort { fields, order_id: None }, ..CompactPolicy::default() }
+}
+
+fn by_ts() -> CompactPolicy {
+    by(vec![field("ts", "identity"), field("n", "identity")])
+}
+
+fn span(state: &mut TableState, path: &str, low: i64, high: i64) {
+    let bytes = |n: i64| Some(n.to_le_bytes().to_vec());
+    let bounds = FieldBounds { lower: bytes(low), upper: bytes(high), nulls: Some(0), values: None };
+    let file = state.files.iter_mut().find(|file| file.path == path).unwrap();
+    file.bounds.insert(1, bounds);
+}
+
+impl Table {
+    /// A file with values of `ts` in a range, in order or not.
+    fn ranged(mut self, name: &str, size: u64, range: (i64, i64), mark: Option<&CompactPolicy>) -> Self {
+        self = self.file(name, 2020, size, Codec::Zstd);
+        span(&mut self.state, name, range.0, range.1);
+        let mark = mark.and_then(|policy| policy.arrangement.mark());
+        self.state.footers.get_mut(name).unwrap().arrangement = mark;
+        self
+    }
+}
+
+/// What is there afterwards: outputs of one task share its range without lying over one another.
+fn sorted(state: &TableState, plan: &CompactPlan, policy: &CompactPolicy, snapshot: i64) -> TableState {
+    let before: BTreeSet<&str> = state.files.iter().map(|file| file.path.as_str()).collect();
+    let (mut after, _) = execute(state, plan, 1.0);
+    for task in plan.rewrites() {
+        assert_eq!(task.route, Route::Sort);
+        let inputs = || state.files.iter().filter(|file| task.inputs.iter().any(|input| input.path == file.path));
+        let ends = |upper: bool| {
+            inputs().filter_map(move |file| {
+                let bounds = file.bounds.get(&1)?;
+                let bytes = if upper { &bounds.upper } else { &bounds.lower };
+                Some(i64::from_le_bytes(bytes.as_ref()?.as_slice().try_into().ok()?))
+            })
+        };
+        let (low, high) = (ends(false).min(), ends(true).max());
+        let prefix = format!("out-{}-{:05}-", task.partition, task.id);
+        let made: Vec<String> = after
+            .files
+            .iter()
+            .filter(|file| file.path.starts_with(&prefix) && !before.contains(file.path.as_str()))
+            .map(|file| file.path.clone())
+            .collect();
+        for (n, path) in made.iter().enumerate() {
+            let renamed = format!("s{snapshot}-{path}");
+            let mut footer = after.footers.remove(path).unwrap();
+            footer.arrangement = policy.arrangement.mark();
+            after.footers.insert(renamed.clone(), footer);
+            let file = after.files.iter_mut().find(|file| file.path == *path).unwrap();
+            (file.path, file.snapshot_id) = (renamed.clone(), Some(snapshot));
+            file.bounds.clear();
+            if let (Some(low), Some(high)) = (low, high) {
+                let at = |n: usize| low + (high - low) * n as i64 / made.len() as i64;
+                span(&mut after, &renamed, at(n), at(n + 1));
+            }
+        }
+    }
+    after.files.sort_by(|a, b| a.path.cmp(&b.path));
+    after
+}
+
+#[test]
+fn should_sort_what_is_not_in_order_and_leave_the_rest() {
+    let policy = by_ts();
+    let table = (0..6).fold(Table::new(), |t, n| t.ranged(&format!("a{n}"), 200 * MIB, (0, 1000), None));
+    assert_snapshot!(table.picture(&policy), @"");
+    // One large file in order, and a few rows that are not: not worth it yet.
+    let table = Table::new()
+        .ranged("big0", 400 * MIB, (0, 500), Some(&policy))
+        .ranged("big1", 400 * MIB, (500, 1000), Some(&policy))
+        .ranged("new", MIB, (0, 1000), None);
+    assert_snapshot!(table.picture(&policy), @"");
+    // Many small ones: sorted by themselves, the large ones stay.
+    let table = (0..5).fold(table, |t, n| t.ranged(&format!("new{n}"), MIB, (0, 1000), None));
+    assert_snapshot!(table.picture(&policy), @"");
+}
+
+#[test]
+fn should_merge_files_that_lie_over_one_another_too_often() {
+    let policy = by_ts();
+    let runs = |n: usize| {
+        let table = (0..n).fold(Table::new(), |t, n| t.ranged(&format!("r{n}"), 400 * MIB, (0, 1000), Some(&policy)));
+        table.ranged("apart", 400 * MIB, (1000, 2000), Some(&policy))
+    };
+    assert!(plan(&runs(4).state, &policy, 0).unwrap().is_empty());
+    let five = plan(&runs(5).state, &policy, 0).unwrap();
+    let task = five.rewrites().next().unwrap();
+    assert!(task.inputs.iter().all(|input| input.picked == PickReason::Overlaps));
+    assert_eq!((task.inputs.len(), five.skipped.len()), (5, 1), "what lies apart stays");
+}
+
+#[test]
+fn should_say_what_can_not_be_sorted_by() {
+    let state = Table::new().file("a", 2020, MIB, Codec::Zstd).state;
+    let error = |policy: CompactPolicy| {
+        let error = plan(&state, &policy, 0).unwrap_err();
+        assert_eq!(error.kind(), Kind::InvalidInput);
+        assert!(error.hint_text().is_some());
+        error.to_string()
+    };
+    assert!(error(by(vec![])).contains("no sort order"));
+    assert!(error(by(vec![field("nope", "identity")])).contains("nope"));
+    assert!(error(by(vec![field("region", "day")])).contains("day can't be computed"));
+    let curve = Arrangement::Curve { curve: Curve::ZOrder, columns: vec!["ts".into(), "nope".into()] };
+    assert!(error(CompactPolicy { arrangement: curve, ..CompactPolicy::default() }).contains("nope"));
+}
+
+fn any_policy() -> impl Strategy<Value = CompactPolicy> {
+    prop_oneof![
+        Just(by_ts()),
+        Just(by(vec![field("ts", "day")])),
+        Just(CompactPolicy {
+            arrangement: Arrangement::Curve { curve: Curve::Hilbert, columns: vec!["ts".into(), "n".into()] },
+            ..CompactPolicy::default()
+        }),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+    #[test]
+    fn should_come_to_an_end_whatever_is_there(
+        policy in any_policy(),
+        rounds in prop::collection::vec(
+            prop::collection::vec((1u64..900, 0i64..1000, 0i64..400, any::<bool>(), any::<bool>()), 0..9), 1..6),
+    ) {
+        let mut table = Table::new();
+        let mut snapshot = 100;
+        for (round, files) in rounds.into_iter().enumerate() {
+            for (n, (size, low, length, marked, known)) in files.into_iter().enumerate() {
+                let name = format!("f{round}-{n}");
+                table = table.ranged(&name, size * MIB, (low, low + length), marked.then_some(&policy));
+                let file = table.state.files.iter_mut().find(|file| file.path == name).unwrap();
+                file.snapshot_id = Some(snapshot);
+                if !known && n % 3 == 0 {
+                    file.bounds.clear();
+                }
+                snapshot += 1;
+            }
+            let first = plan(&table.state, &policy, 0).unwrap();
+            let rows = table.state.data_rows();
+            let after = sorted(&table.state, &first, &policy, snapshot);
+            snapshot += 1;
+            prop_assert_eq!(after.data_rows(), rows);
+            let second = plan(&after, &policy, 0).unwrap();
+            prop_assert!(second.is_empty(), "{:?}\nthen\n{:?}", first.tasks, second.tasks);
+            table = Table { state: after };
+        }
+    }
+}
