@@ -26,9 +26,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::error::Kind;
 use crate::lake::{Props, read_metadata};
-use crate::model::{
-    Arrangement, Codec, Estimate, InputFile, MIB, OutputSpec, PickReason, RouteReason, TaskDelete, TaskReason,
-};
+use crate::model::{Codec, Estimate, InputFile, MIB, OutputSpec, PickReason, RouteReason, TaskDelete, TaskReason};
 
 fn schema(fields: Value) -> SchemaRef {
     let schema: Schema = serde_json::from_value(json!({"type": "struct", "schema-id": 0, "fields": fields})).unwrap();

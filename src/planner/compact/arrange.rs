@@ -147,13 +147,15 @@ pub(super) struct Sorted {
     pub(super) settled: Vec<usize>,
 }
 
-/// Sorts out a partition. `picks` says which files want a rewrite for other reasons, by their place in `files`.
+/// Sorts out a partition. `picks` says which files want a rewrite for other reasons, by their place in `files`; `worth`,
+/// whether such files alone are worth one.
 pub(super) fn sort_out(
     state: &TableState,
     policy: &CompactPolicy,
     wish: &Wish,
     files: &[usize],
     picks: Vec<Option<PickReason>>,
+    worth: impl Fn(&[(usize, PickReason)]) -> bool,
 ) -> Sorted {
     let size = |files: &[usize]| files.iter().map(|file| state.files[*file].size).sum::<u64>();
     let (mut picked, mut unsorted, mut settled) = (Vec::new(), Vec::new(), Vec::new());
@@ -179,14 +181,18 @@ pub(super) fn sort_out(
         found.left.extend(numbers.iter().map(|file| (*file, why.clone())));
     }
     let unsorted = if due { numbers } else { Vec::new() };
-    let mut taken =
-        if depth(state, wish, &found.settled) > MOST_RUNS { crossing(state, wish, &found.settled) } else { Vec::new() };
-    // Files in order that are rewritten for their size come out in order; those that are not lie over whatever is there.
-    let moved: Vec<usize> = unsorted.iter().chain(&taken).copied().collect();
-    if !moved.is_empty() {
+    let mut taken = if wish.sorts() && depth(state, wish, &found.settled) > MOST_RUNS {
+        crossing(state, wish, &found.settled)
+    } else {
+        Vec::new()
+    };
+    let new: Vec<usize> = unsorted.iter().chain(&taken).copied().collect();
+    // Whatever is rewritten goes together, and makes one run that lies over what is there.
+    if wish.sorts() && (!new.is_empty() || (!found.picked.is_empty() && worth(&found.picked))) {
+        let moved: Vec<usize> = new.iter().copied().chain(found.picked.iter().map(|(file, _)| *file)).collect();
         let rest: Vec<usize> = found.settled.iter().filter(|file| !taken.contains(file)).copied().collect();
         let below = within(state, wish, &moved, &rest);
-        let share = size(&moved).saturating_mul(SHARE) >= size(&below);
+        let share = !new.is_empty() && size(&moved).saturating_mul(SHARE) >= size(&below);
         if share || !taken.is_empty() || depth(state, wish, &below) + 1 > MOST_RUNS {
             taken.extend(below);
         }

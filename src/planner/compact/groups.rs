@@ -93,7 +93,6 @@ fn candidates(
     files: &[usize],
 ) -> (Vec<InputFile>, Vec<Skipped>) {
     let picks = files.iter().map(|index| pick(state, policy, &state.files[*index], burdens.of(*index))).collect();
-    let found = sort_out(state, policy, wish, files, picks);
     let input = |(index, picked): (usize, PickReason)| {
         let (file, burden) = (&state.files[index], burdens.of(index));
         InputFile {
@@ -108,6 +107,11 @@ fn candidates(
             picked,
         }
     };
+    let alone = |picked: &[(usize, PickReason)]| {
+        let inputs = picked.iter().cloned().map(input).collect();
+        files.first().is_some_and(|file| worth(state, policy, wish, state.files[*file].partition, inputs).is_ok())
+    };
+    let found = sort_out(state, policy, wish, files, picks, alone);
     let candidates = found.picked.into_iter().map(input).collect();
     let settled = found.settled.into_iter().map(|index| {
         let burden = burdens.of(index);

@@ -86,16 +86,33 @@ fn sorted(state: &TableState, plan: &CompactPlan, policy: &CompactPolicy, snapsh
 fn should_sort_what_is_not_in_order_and_leave_the_rest() {
     let policy = by_ts();
     let table = (0..6).fold(Table::new(), |t, n| t.ranged(&format!("a{n}"), 200 * MIB, (0, 1000), None));
-    assert_snapshot!(table.picture(&policy), @"");
+    assert_snapshot!(table.picture(&policy), @r"
+    before: 2020:6x200 MiB
+    task 0 ts_year=2020: 6 files not in order | Sort: ts ASC NULLS FIRST, n ASC NULLS FIRST | 6 files, 1.2 GiB -> 3 x 400 MiB
+    after: 2020:3x400 MiB
+    1.2 GiB written
+    ");
     // One large file in order, and a few rows that are not: not worth it yet.
     let table = Table::new()
         .ranged("big0", 400 * MIB, (0, 500), Some(&policy))
         .ranged("big1", 400 * MIB, (500, 1000), Some(&policy))
         .ranged("new", MIB, (0, 1000), None);
-    assert_snapshot!(table.picture(&policy), @"");
+    assert_snapshot!(table.picture(&policy), @r"
+    before: 2020:1x1 MiB 2020:2x400 MiB
+    left big0 big1: good as it is
+    left new: not in order, but only 1 files with 1 MiB are
+    after: 2020:1x1 MiB 2020:2x400 MiB
+    0 B written
+    ");
     // Many small ones: sorted by themselves, the large ones stay.
     let table = (0..5).fold(table, |t, n| t.ranged(&format!("new{n}"), MIB, (0, 1000), None));
-    assert_snapshot!(table.picture(&policy), @"");
+    assert_snapshot!(table.picture(&policy), @r"
+    before: 2020:6x1 MiB 2020:2x400 MiB
+    task 0 ts_year=2020: 6 files not in order | Sort: ts ASC NULLS FIRST, n ASC NULLS FIRST | 6 files, 6 MiB -> 1 x 6 MiB
+    left big0 big1: good as it is
+    after: 2020:1x6 MiB 2020:2x400 MiB
+    6 MiB written
+    ");
 }
 
 #[test]
@@ -110,6 +127,15 @@ fn should_merge_files_that_lie_over_one_another_too_often() {
     let task = five.rewrites().next().unwrap();
     assert!(task.inputs.iter().all(|input| input.picked == PickReason::Overlaps));
     assert_eq!((task.inputs.len(), five.skipped.len()), (5, 1), "what lies apart stays");
+}
+
+#[test]
+fn should_not_look_for_order_where_none_is_wanted() {
+    let mut table = Table::new().files("good", 8, 2020, 400 * MIB, Codec::Zstd);
+    for (file, run) in table.state.files.iter_mut().zip(1..) {
+        file.snapshot_id = Some(run);
+    }
+    assert!(plan(&table.state, &CompactPolicy::default(), 0).unwrap().is_empty());
 }
 
 #[test]
