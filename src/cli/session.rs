@@ -97,6 +97,10 @@ impl Session {
         let dir = options.spill_dir.clone().unwrap_or_else(std::env::temp_dir);
         let limit = options.spill_limit.as_deref().map(parse_bytes).transpose()?.unwrap_or(Spill::LIMIT);
         maintenance.resources.spill = Spill::new(dir, limit);
+        if options.spill_dir.is_some() {
+            // Known before a sort has worked for an hour.
+            maintenance.resources.spill.file()?;
+        }
         Ok(maintenance)
     }
 
