@@ -107,16 +107,12 @@ impl Drop for SpillFile {
 
 /// An error of a temporary file: our own one when there is one inside (the cap), otherwise what the system says.
 pub fn spill_failed(error: io::Error) -> Error {
-    if error.get_ref().is_some_and(|inner| inner.is::<Error>())
-        && let Some(inner) = error.into_inner()
-    {
-        return match inner.downcast::<Error>() {
-            Ok(ours) => *ours,
-            Err(other) => Error::internal("a temporary file failed").caused_by(other),
-        };
+    match error.downcast::<Error>() {
+        Ok(ours) => ours,
+        Err(theirs) => Error::exhausted("a temporary file can't be written or read")
+            .hint("name a folder with more room that can be written to: --spill-dir")
+            .caused_by(theirs),
     }
-    Error::exhausted("a temporary file can't be written or read")
-        .hint("name a folder with more room that can be written to: --spill-dir")
 }
 
 #[cfg(test)]

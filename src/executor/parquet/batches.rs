@@ -17,8 +17,9 @@ use crate::executor::source::{Chunks, Source};
 use crate::lake::damaged;
 use crate::lake::parquet_schema::WriteSchema;
 
-/// Rows decoded at a time.
+/// The most rows that are decoded at a time, and about the most bytes.
 const ROWS_AT_ONCE: usize = 8192;
+const BYTES_AT_ONCE: usize = 4 << 20;
 /// A row group of at most so many bytes is read in one go; of a larger one, pages as they are needed.
 const WHOLE: u64 = 32 << 20;
 
@@ -123,10 +124,13 @@ impl Batches<'_> {
         let mut columns: Vec<usize> = matched.roots.iter().flatten().copied().collect();
         columns.sort_unstable();
         columns.dedup();
+        let (rows, bytes) =
+            (source.metadata.row_group(index).num_rows(), source.metadata.row_group(index).total_byte_size());
+        let width = usize::try_from(bytes / rows.max(1)).unwrap_or(0).max(1);
         let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(window, source.arrow.clone())
             .with_projection(ProjectionMask::roots(descriptor, columns.iter().copied()))
             .with_row_groups(vec![index])
-            .with_batch_size(ROWS_AT_ONCE)
+            .with_batch_size((BYTES_AT_ONCE / width).clamp(16, ROWS_AT_ONCE))
             .build()
             .map_err(bad)?;
         let mask = self.job.masks.of(number)?;

@@ -6,9 +6,9 @@ use arrow_buffer::NullBuffer;
 use arrow_row::{RowConverter, Rows, SortField as RowField};
 use arrow_schema::{DataType, Schema, SortOptions};
 use iceberg::spec::Transform;
-use iceberg::transform::{BoxedTransformFunction, create_transform_function};
 
 use super::curve::{Ranker, place};
+use super::transform::Apply;
 use crate::error::{Error, Result};
 use crate::model::{Arrangement, Curve, SortField};
 
@@ -21,7 +21,7 @@ pub(crate) struct Keys {
 struct Column {
     /// Indexes from the top level down through structs.
     path: Vec<usize>,
-    transform: Option<BoxedTransformFunction>,
+    transform: Option<Apply>,
 }
 
 enum By {
@@ -52,6 +52,14 @@ impl KeyRows {
             Self::Curve(places) => &places[row],
         }
     }
+
+    /// Bytes of all of them.
+    pub(super) fn size(&self) -> usize {
+        match self {
+            Self::Order(rows) => rows.size(),
+            Self::Curve(places) => size_of_val(places.as_slice()),
+        }
+    }
 }
 
 impl Keys {
@@ -75,11 +83,7 @@ impl Keys {
             let kind = match &transform {
                 None => kind,
                 // The type that comes out is seen by trying.
-                Some(apply) => apply
-                    .transform(arrow_array::new_empty_array(&kind))
-                    .map_err(|e| Error::invalid(format!("{field} can't be computed")).caused_by(e))?
-                    .data_type()
-                    .clone(),
+                Some(apply) => apply.apply(&arrow_array::new_empty_array(&kind))?.data_type().clone(),
             };
             let options = SortOptions { descending: field.descending, nulls_first: field.nulls_first };
             rows.push(RowField::new_with_options(kind, options));
@@ -130,17 +134,13 @@ impl Keys {
     }
 }
 
-fn transform(field: &SortField) -> Result<Option<BoxedTransformFunction>> {
-    let wrong = |e: iceberg::Error| {
+fn transform(field: &SortField) -> Result<Option<Apply>> {
+    let parsed: Transform = field.transform.parse().map_err(|e: iceberg::Error| {
         Error::invalid(format!("{:?} is no transform", field.transform))
             .hint("the spec's transforms are identity, year, month, day, hour, bucket[N] and truncate[W]")
             .caused_by(e)
-    };
-    let parsed: Transform = field.transform.parse().map_err(wrong)?;
-    if parsed == Transform::Identity {
-        return Ok(None);
-    }
-    create_transform_function(&parsed).map(Some).map_err(wrong)
+    })?;
+    Apply::new(parsed)
 }
 
 /// The way to a column, and its type.
@@ -181,9 +181,7 @@ impl Column {
         }
         match &self.transform {
             None => Ok(values),
-            Some(apply) => {
-                apply.transform(values).map_err(|e| Error::internal("a transform failed on its values").caused_by(e))
-            }
+            Some(apply) => apply.apply(&values),
         }
     }
 }

@@ -8,6 +8,9 @@ use arrow_select::interleave::interleave_record_batch;
 use super::key::{KeyRows, Keys};
 use crate::error::{Error, Result};
 
+/// So many batches that are used up may wait for the output at hand. Rows that are wide come few at a time.
+const USED_UP: usize = 16;
+
 /// A sorted sequence of batches.
 pub(crate) trait Ordered {
     /// The next batch; `None` at the end.
@@ -123,7 +126,8 @@ impl<'a> Merge<'a> {
 
 impl Ordered for Merge<'_> {
     fn next(&mut self) -> Result<Option<RecordBatch>> {
-        while self.taken.len() < self.rows_at_once {
+        let most = self.cursors.len() + USED_UP;
+        while self.taken.len() < self.rows_at_once && (self.window.len() < most || self.taken.is_empty()) {
             let winner = self.losers[0];
             let Some(Some(cursor)) = self.cursors.get_mut(winner) else { break };
             self.taken.push((cursor.slot, cursor.at));

@@ -7,6 +7,7 @@ mod curve;
 mod key;
 mod merge;
 mod run;
+mod transform;
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -36,7 +37,10 @@ pub(crate) struct Sorter {
     spill: Spill,
     memory: usize,
     pending: Vec<RecordBatch>,
+    /// What the pending batches will take while they are sorted: their values, keys and index.
     pending_bytes: usize,
+    /// Bytes that a row's key and its places in the index take, as last seen.
+    beside_row: usize,
     runs: Vec<Run>,
     /// A run that is being written while the next one is collected.
     writing: Option<JoinHandle<Result<Run>>>,
@@ -46,7 +50,8 @@ impl Sorter {
     /// A sorter that holds about `memory` bytes (at least [`LEAST_MEMORY`]).
     pub(crate) fn new(schema: SchemaRef, keys: Arc<Keys>, spill: Spill, memory: usize) -> Self {
         let memory = memory.max(LEAST_MEMORY);
-        Self { schema, keys, spill, memory, pending: Vec::new(), pending_bytes: 0, runs: Vec::new(), writing: None }
+        let (pending, runs) = (Vec::new(), Vec::new());
+        Self { schema, keys, spill, memory, pending, pending_bytes: 0, beside_row: 0, runs, writing: None }
     }
 
     /// Takes more rows.
@@ -54,10 +59,15 @@ impl Sorter {
         if batch.num_rows() == 0 {
             return Ok(());
         }
-        self.pending_bytes += batch.get_array_memory_size();
+        if self.pending.is_empty() {
+            // Of narrow rows the keys are the most of what a sort holds.
+            let keys = self.keys.of(&batch)?.size().div_ceil(batch.num_rows());
+            self.beside_row = keys + size_of::<Indexed>() + size_of::<(u32, u32)>();
+        }
+        self.pending_bytes += batch.get_array_memory_size() + batch.num_rows() * self.beside_row;
         self.pending.push(batch);
-        // Two buffers (one is sorted and written while the other fills), each with keys and an index beside it.
-        if self.pending_bytes >= self.memory / 4 { self.write_run() } else { Ok(()) }
+        // Two of them: one is sorted and written while the other fills.
+        if self.pending_bytes >= self.memory / 2 { self.write_run() } else { Ok(()) }
     }
 
     fn write_run(&mut self) -> Result<()> {
@@ -125,11 +135,23 @@ impl Sorter {
     }
 }
 
+impl Drop for Sorter {
+    /// A thread that still sorts holds memory that others may count on: it ends first.
+    fn drop(&mut self) {
+        if let Some(writing) = self.writing.take() {
+            drop(writing.join());
+        }
+    }
+}
+
 impl Ordered for RunReader {
     fn next(&mut self) -> Result<Option<RecordBatch>> {
         Self::next(self)
     }
 }
+
+/// The head of a key, its batch and its row.
+type Indexed = (u64, u32, u32);
 
 /// Batches in memory, read in order.
 struct InMemory {
@@ -146,7 +168,7 @@ impl InMemory {
         let bytes: usize = batches.iter().map(RecordBatch::get_array_memory_size).sum();
         let all = batches.iter().map(|batch| keys.of(batch)).collect::<Result<Vec<_>>>()?;
         // Most comparisons are decided by the first bytes: they stand beside the index, where the cache finds them.
-        let mut index: Vec<(u64, u32, u32)> = Vec::with_capacity(rows);
+        let mut index: Vec<Indexed> = Vec::with_capacity(rows);
         for (batch, keys) in (0u32..).zip(&all) {
             let count = batches[batch as usize].num_rows();
             let count = u32::try_from(count).map_err(|e| Error::internal("a batch is too long").caused_by(e))?;
