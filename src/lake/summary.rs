@@ -3,10 +3,12 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use iceberg::spec::{DataContentType, ManifestContentType, ManifestFile, ManifestStatus, Operation, Snapshot, Struct};
+use futures::StreamExt;
+use iceberg::spec::{DataContentType, ManifestContentType, ManifestFile, Operation, Snapshot, Struct};
 
 use super::LoadedTable;
-use super::manifests::{read_manifest, read_manifest_list};
+use super::entries::read_live;
+use super::manifests::read_manifest_list;
 use crate::error::{Context, Result};
 use crate::model::{Candidates, Closeness, CompactPolicy, HOT, RunMemory, TableSummary, tier_of};
 
@@ -24,6 +26,9 @@ pub const LEASE_UNTIL: &str = "icewright.lease.until-ms";
 /// Manifests of more bytes than this altogether are not read for a summary: such a table has candidates anyway.
 const MOST_MANIFEST_BYTES: u64 = 32 << 20;
 
+/// Manifests of one table that are read side by side; many tables are looked at at once.
+const AT_ONCE: usize = 4;
+
 /// Describes a table from afar.
 ///
 /// # Errors
@@ -40,7 +45,7 @@ pub async fn summarise(table: &LoadedTable, policy: &CompactPolicy) -> Result<Ta
         || !has_totals(snapshot)
         || policy.tiers.iter().any(|tier| tier.location.is_some());
     if open && bytes <= MOST_MANIFEST_BYTES {
-        add_manifests(&mut summary, table, &list, policy).await.while_doing(what)?;
+        add_manifests(&mut summary, table, list, policy).await.while_doing(what)?;
     }
     Ok(summary)
 }
@@ -106,32 +111,34 @@ fn add_list(summary: &mut TableSummary, list: &[ManifestFile], policy: &CompactP
 async fn add_manifests(
     summary: &mut TableSummary,
     table: &LoadedTable,
-    list: &[ManifestFile],
+    list: Vec<ManifestFile>,
     policy: &CompactPolicy,
 ) -> Result<()> {
     let mut groups: HashMap<(i32, Struct), (u64, u64)> = HashMap::new();
     let mut bytes: BTreeMap<String, u64> = BTreeMap::from([(hottest(policy), 0)]);
     let (mut files, mut small, mut rows, mut delete_files, mut deletes) = (0, 0, 0, 0, 0);
     let default_spec = table.metadata.default_partition_spec_id();
-    for manifest in list {
-        let (entries, _) = read_manifest(&table.store, manifest).await?.into_parts();
-        for entry in entries.iter().filter(|entry| entry.status != ManifestStatus::Deleted) {
-            let file = entry.data_file();
-            if file.content_type() != DataContentType::Data {
+    let mut reading = futures::stream::iter(list)
+        .map(|manifest| async move { read_live(&table.store, &manifest, &[]).await.map(|live| (manifest, live)) })
+        .buffer_unordered(AT_ONCE);
+    while let Some(read) = reading.next().await {
+        let (manifest, live) = read?;
+        for file in live.entries {
+            if file.content != DataContentType::Data {
                 delete_files += 1;
-                deletes += file.record_count();
+                deletes += file.records;
                 continue;
             }
-            let (size, tier) = (file.file_size_in_bytes(), tier_of(&policy.tiers, file.file_path(), None));
+            let (size, tier) = (file.size, tier_of(&policy.tiers, &file.path, None));
             files += 1;
-            rows += file.record_count();
+            rows += file.records;
             let name = policy.tiers.get(tier).map_or_else(|| HOT.to_owned(), |place| place.name.clone());
             *bytes.entry(name).or_insert(0) += size;
             if size < policy.min_file_size_bytes {
                 small += 1;
                 // Colder tiers and older partition specs are never compacted.
                 if tier == 0 && manifest.partition_spec_id == default_spec {
-                    let group = groups.entry((manifest.partition_spec_id, file.partition().clone())).or_default();
+                    let group = groups.entry((manifest.partition_spec_id, file.partition)).or_default();
                     *group = (group.0 + 1, group.1 + size);
                 }
             }
