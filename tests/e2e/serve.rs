@@ -149,8 +149,8 @@ fn should_finish_a_fleet_although_it_is_killed_again_and_again() {
     let uri = format!("postgresql://postgres@127.0.0.1:{}/postgres", server.port);
     let warehouse = dir.path().join("lake").display().to_string();
     let fixture = ["fixture", "--catalog", &uri, "--catalog-name", "lake", "--warehouse", &warehouse];
-    // ICEWRIGHT_FLEET is for other sizes; an unoptimised build on a busy machine takes minutes.
-    let count = std::env::var("ICEWRIGHT_FLEET").unwrap_or_else(|_| "60".to_owned());
+    // ICEWRIGHT_FLEET is for other sizes.
+    let count = std::env::var("ICEWRIGHT_FLEET").unwrap_or_else(|_| "200".to_owned());
     let fleet: usize = count.parse().unwrap();
     let tables = ["--tables", count.as_str(), "--files", "6", "--rows", "10", "--years", "2024-2024"];
     icewright(&[&fixture[..], &tables].concat()).exits(0);
