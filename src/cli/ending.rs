@@ -50,7 +50,11 @@ pub(super) async fn finish(session: &Session, command: &str, tables: Vec<TableRe
     }
     record_end(&aftermath.registry, command, &tables, now_ms);
     let fleet = if aftermath.wants_a_look() {
-        look(session, tables.iter().map(|report| report.table.clone()).collect()).await
+        // A table may have several reports: plans of several operations were applied.
+        let mut names: Vec<_> = tables.iter().map(|report| report.table.clone()).collect();
+        names.sort();
+        names.dedup();
+        look(session, names).await
     } else {
         Fleet::default()
     };

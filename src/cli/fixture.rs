@@ -39,9 +39,15 @@ pub(super) async fn run(global: &Global, args: &FixtureArgs) -> Result<u8> {
         None => catalog_settings(global, &settings(global)?)?,
     };
     let specs = if args.kind == "demo" { fixture::demo_tables()? } else { many(args.tables, spec(args)?) };
-    let ambient = Arc::new(past(args.age.as_deref().map(parse_age).transpose()?.unwrap_or_default()));
-    let catalog = connect_or_create(&catalog_settings, ambient.clone()).await?;
-    let made = make(&catalog, &ambient, &specs).await?;
+    let age = args.age.as_deref().map(parse_age).transpose()?.unwrap_or_default();
+    // Making a table moves a clock of the past on to now: each table has a past of its own.
+    let one_past = if age.is_zero() { specs.len() } else { 1 };
+    let mut made = Vec::new();
+    for specs in specs.chunks(one_past.max(1)) {
+        let ambient = Arc::new(past(age));
+        let catalog = connect_or_create(&catalog_settings, ambient.clone()).await?;
+        made.extend(make(&catalog, &ambient, specs).await?);
+    }
     let shown = catalog_settings.public_uri();
     if global.json {
         let tables = made

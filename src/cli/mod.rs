@@ -4,6 +4,7 @@ mod apply;
 mod archive;
 mod args;
 mod bars;
+mod chosen;
 mod compact;
 mod config;
 mod demo;

@@ -11,13 +11,13 @@ use crate::error::{Error, Result};
 use crate::model::{CompactPolicy, PLAN_VERSION, Plan, SavedPlan, TableName};
 use crate::planner;
 
-/// Plans as they are saved: one a table.
+/// Plans as they are saved, in the order in which they are applied.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct PlanFile {
     /// [`PLAN_VERSION`].
     pub(super) version: u32,
-    /// One plan a table.
+    /// One plan for a table and operation.
     pub(super) plans: Vec<SavedPlan>,
 }
 
@@ -96,7 +96,6 @@ async fn each(
     let file = PlanFile { version: PLAN_VERSION, plans };
     if let Some(path) = &out.output {
         save(path, &file)?;
-        output::talk(&format!("saved; look at it, then run: icewright apply {}", path.display()));
     }
     if session.json {
         output::json(&file)?;
@@ -104,14 +103,17 @@ async fn each(
     Ok(worst)
 }
 
-fn save(path: &Path, file: &PlanFile) -> Result<()> {
+/// Saves plans, and says how they are applied.
+pub(super) fn save(path: &Path, file: &PlanFile) -> Result<()> {
     let text = serde_json::to_string_pretty(file)
         .map_err(|e| Error::internal("writing the plan as JSON failed").caused_by(e))?;
     std::fs::write(path, text + "\n").map_err(|e| {
         Error::invalid(format!("saving the plan to {} failed", path.display()))
             .hint("name a file in a folder that you can write to")
             .caused_by(e)
-    })
+    })?;
+    output::talk(&format!("saved; look at it, then run: icewright apply {}", path.display()));
+    Ok(())
 }
 
 /// Reads plans that were saved earlier.

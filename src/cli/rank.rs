@@ -5,12 +5,14 @@ use std::collections::{BTreeMap, HashMap};
 use serde::Serialize;
 
 use super::args::{RankArgs, RewriteOptions};
+use super::chosen::plans_of;
+use super::plan::{PlanFile, save};
 use super::session::Session;
 use super::{output, render};
 use crate::config::budget;
 use crate::error::{Error, Result};
 use crate::maintenance::Fleet;
-use crate::model::{ErrorReport, Operation, TableName, human_bytes};
+use crate::model::{ErrorReport, Operation, PLAN_VERSION, TableName, human_bytes};
 use crate::scheduler::{Budget, Choice, Cost, Ranking, Rules, Verdict, WhyNot, rank};
 
 #[derive(Serialize)]
@@ -33,7 +35,7 @@ struct Unreadable<'a> {
 pub(super) async fn run(session: &Session, args: &RankArgs) -> Result<u8> {
     let budget = args.budget.as_deref().map(budget::parse).transpose()?.map_or_else(Budget::default, limits);
     let operations = args.operations.iter().map(|name| operation(name)).collect::<Result<Vec<Operation>>>()?;
-    let rules = Rules { min_gain: args.min_gain.max(1), ..Rules::new("maintain", operations) };
+    let rules = Rules { min_gain: args.min_gain.max(1), ..Rules::new("maintain", operations.clone()) };
     let fleet = look(session, session.tables(&args.tables).await?).await;
     let ranking = rank(&fleet.tables, &rules, &budget, session.maintenance.ambient.now_ms());
     if session.json {
@@ -44,7 +46,24 @@ pub(super) async fn run(session: &Session, args: &RankArgs) -> Result<u8> {
     for (name, error) in fleet.unreadable.iter().take(args.top) {
         output::talk(&format!("error: {name}: {error}"));
     }
-    Ok(fleet.unreadable.iter().map(|(_, error)| error.kind().exit_code()).max().unwrap_or(0))
+    let mut worst = fleet.unreadable.iter().map(|(_, error)| error.kind().exit_code()).max().unwrap_or(0);
+    if let Some(path) = &args.output {
+        let chosen = plans_of(session, &ranking, &operations).await?;
+        worst = worst.max(chosen.worst);
+        output::talk(&format!(
+            "{} plans for {} tables, in the order of the ranking",
+            chosen.plans.len(),
+            chosen.tables
+        ));
+        if chosen.put_off > 0 {
+            output::talk(&format!(
+                "manifests or tiers of {} tables are left to a plan that is made after their compaction",
+                chosen.put_off
+            ));
+        }
+        save(path, &PlanFile { version: PLAN_VERSION, plans: chosen.plans })?;
+    }
+    Ok(worst)
 }
 
 /// Looks at tables with their own policies.

@@ -156,6 +156,16 @@ impl CompactPolicy {
         self.target_file_size_bytes / 2
     }
 
+    /// The same for no more than so many files; a limit that is there already counts if it is lower.
+    #[must_use]
+    pub fn with_at_most(self, files: Option<u64>) -> Self {
+        let max_files_to_rewrite = match (self.max_files_to_rewrite, files) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        };
+        Self { max_files_to_rewrite, ..self }
+    }
+
     /// Checks the options against one another (Iceberg's own rules, plus those of the band).
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::support::{Lake, has_python, same_rows};
+use crate::support::{Lake, has_python, icewright, same_rows};
 
 #[test]
 fn should_apply_a_saved_plan_and_refuse_one_that_was_edited_or_is_stale() {
@@ -76,4 +76,30 @@ fn should_show_health_and_progress() {
     let log = lake.run(&["compact", "--all", "--log-format", "json"]).exits(0).stderr;
     let last: Value = serde_json::from_str(log.lines().last().unwrap()).unwrap();
     assert_eq!(last["message"], "compaction ended");
+}
+
+#[test]
+fn should_save_the_plans_of_the_tables_that_a_budget_pays_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let lake = dir.path().join("lake").display().to_string();
+    let shape = ["--tables", "3", "--files", "24", "--commits", "24", "--age", "40d", "--rows", "20"];
+    icewright(&[&["fixture", "--dir", &lake, "--years", "2024-2024"][..], &shape].concat()).exits(0);
+    let catalog = format!("sqlite://{lake}/catalog.db");
+    let file = dir.path().join("night.json").display().to_string();
+    let night = ["plan", "maintain", "--all", "--catalog", &catalog, "--budget", "tables=2", "-o", &file];
+    let said = icewright(&night).exits(0).stderr;
+    assert!(said.contains("4 plans for 2 tables") && said.contains("icewright apply"), "{said}");
+    let applied = icewright(&["apply", &file, "--catalog", &catalog, "--json"]).exits(0).json();
+    let did = |report: &Value| {
+        let of = |key: &str| report[key].as_u64().unwrap_or(0);
+        let expired = of("snapshots_before").saturating_sub(of("snapshots_after"));
+        (report["table"].as_str().unwrap().to_owned(), of("files_before").saturating_sub(of("files_after")), expired)
+    };
+    let done: Vec<_> = applied["tables"].as_array().unwrap().iter().map(did).collect();
+    let of_both = |files, expired| ["db.t00000", "db.t00001"].map(|table| (table.to_owned(), files, expired));
+    let [compactions, expiries] = [of_both(23, 0), of_both(0, 14)];
+    // Each table's compaction comes before its expiry, and one table's after the other's.
+    assert_eq!(done, [&compactions[..1], &expiries[..1], &compactions[1..], &expiries[1..]].concat(), "{applied}");
+    let said = icewright(&night).exits(0).stderr;
+    assert!(said.contains("2 plans for 1 tables"), "the third is left: {said}");
 }

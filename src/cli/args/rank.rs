@@ -1,5 +1,7 @@
 //! Arguments of `icewright plan maintain`.
 
+use std::path::PathBuf;
+
 use clap::Args;
 
 use super::Tables;
@@ -27,4 +29,7 @@ pub(in crate::cli) struct RankArgs {
     /// Tables that are shown; all of them with --json
     #[arg(long, env = "ICEWRIGHT_TOP", default_value_t = 50, value_name = "N")]
     pub(in crate::cli) top: usize,
+    /// Save the plans of the tables that would run, for `icewright apply`
+    #[arg(short, long, env = "ICEWRIGHT_OUTPUT", value_name = "FILE")]
+    pub(in crate::cli) output: Option<PathBuf>,
 }

@@ -55,12 +55,7 @@ impl SessionWork {
             run.steps = vec![operation];
         }
         run.compact = Box::new(|table: &TableName, properties: &HashMap<String, String>| {
-            let mut policy = session.policy(&rewrite, table, properties)?;
-            policy.max_files_to_rewrite = match (policy.max_files_to_rewrite, job.max_files) {
-                (Some(a), Some(b)) => Some(a.min(b)),
-                (a, b) => a.or(b),
-            };
-            Ok(policy)
+            Ok(session.policy(&rewrite, table, properties)?.with_at_most(job.max_files))
         });
         let (mut report, _) = session.maintenance.maintain(&job.table, &run).await;
         let single = only.and_then(|_| report.steps.pop()).and_then(|step| step.report);
