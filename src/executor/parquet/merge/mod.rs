@@ -36,7 +36,7 @@ pub(crate) use stop::{Result, Stop};
 use codec::Codecs;
 use dictionary::Dictionary;
 use input::{Chunk, Shape};
-use output::Output;
+use output::{Coming, Output};
 use page::Page;
 use stop::damaged;
 
@@ -83,11 +83,12 @@ impl<'a> Merge<'a> {
         space: &mut Workspace,
         metadata: &ColumnChunkMetaData,
         bytes: &[u8],
-        rows: impl IntoIterator<Item = Rows>,
+        rows: &[Rows],
     ) -> Result<()> {
         let mut chunk = Chunk::new(self.shape, metadata, bytes, space.spare.take())?;
-        let expected = usize::try_from(metadata.num_values()).unwrap_or(0);
-        let added = self.add_pages(space, &mut chunk, expected, rows);
+        let values = usize::try_from(metadata.num_values()).unwrap_or(0);
+        let whole = rows.iter().all(|(keep, rows)| *keep || *rows == 0);
+        let added = self.add_pages(space, &mut chunk, Coming { values, whole }, rows);
         space.spare = chunk.dictionary.take();
         added
     }
@@ -96,16 +97,16 @@ impl<'a> Merge<'a> {
         &mut self,
         space: &mut Workspace,
         chunk: &mut Chunk<'_>,
-        expected: usize,
-        rows: impl IntoIterator<Item = Rows>,
+        coming: Coming,
+        rows: &[Rows],
     ) -> Result<()> {
         let Workspace { codecs, page, .. } = space;
-        let mut ranges = rows.into_iter().filter(|(_, rows)| *rows > 0).peekable();
+        let mut ranges = rows.iter().copied().filter(|(_, rows)| *rows > 0).peekable();
         let Some(mut range) = ranges.next() else { return Ok(()) };
         let mut begun = false;
         while chunk.next(codecs, page)? {
             if !begun {
-                self.output.begin(codecs, chunk.dictionary.as_ref(), expected)?;
+                self.output.begin(codecs, chunk.dictionary.as_ref(), coming)?;
                 begun = true;
             }
             while !page.is_empty() {

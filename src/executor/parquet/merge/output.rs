@@ -25,6 +25,18 @@ const LEVELS_ROOM: usize = 32;
 /// PLAIN values are gathered from dictionaries so many at a time.
 const AT_ONCE: usize = 8192;
 
+/// A number in [`Output::remap`] of a value that has not occurred yet.
+const UNKNOWN: u32 = u32::MAX;
+
+/// What an input is going to bring.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Coming {
+    /// The values (and nulls) of its column chunk.
+    pub(super) values: usize,
+    /// Whether all of its rows come.
+    pub(super) whole: bool,
+}
+
 /// One output column chunk being made.
 pub(super) struct Output<'a> {
     shape: Shape,
@@ -44,8 +56,10 @@ pub(super) struct Output<'a> {
     merged: Option<Merged>,
     /// The dictionary of pages written before it was given up.
     retired: Option<Dictionary>,
-    /// What the indices of the input at hand become.
+    /// What the indices of the input at hand become; [`UNKNOWN`] until they occur, where only some of its rows come.
     remap: Vec<u32>,
+    /// Whether only some rows of the input at hand come.
+    in_part: bool,
     values_seen: usize,
     extent: Extent,
     body: Vec<u8>,
@@ -70,6 +84,7 @@ impl<'a> Output<'a> {
             merged: dictionary.then(|| Merged::new(shape.layout)),
             retired: None,
             remap: Vec::new(),
+            in_part: false,
             values_seen: 0,
             extent: Extent::new(shape.order),
             body: Vec::new(),
@@ -98,14 +113,24 @@ impl<'a> Output<'a> {
         self.rows >= self.rules.page_rows || self.plain.len() - LEVELS_ROOM >= self.rules.page_bytes
     }
 
-    /// Begins with the values of an input that has so many, and maybe a dictionary.
-    pub(super) fn begin(&mut self, codecs: &mut Codecs, dictionary: Option<&Dictionary>, values: usize) -> Result<()> {
+    /// Begins with an input, which may have a dictionary.
+    ///
+    /// Where all of its rows come, all of its dictionary is used, and taken over at once. Where only some do, a value
+    /// is taken over when it first occurs: the others would take room for nothing (many times the room of the rows
+    /// themselves, when a large row group is cut into small ones).
+    pub(super) fn begin(&mut self, codecs: &mut Codecs, dictionary: Option<&Dictionary>, coming: Coming) -> Result<()> {
         let (Some(merged), Some(dictionary)) = (&mut self.merged, dictionary) else { return Ok(()) };
-        self.values_seen += values;
         let before = merged.values().len();
-        if dictionary.len() > FEW && dictionary.len() * REPEATED_TENTHS > values * 10 {
+        if dictionary.len() > FEW && dictionary.len() * REPEATED_TENTHS > coming.values * 10 {
             return self.retire(codecs, before);
         }
+        self.in_part = !coming.whole;
+        if self.in_part {
+            self.remap.clear();
+            self.remap.resize(dictionary.len(), UNKNOWN);
+            return Ok(());
+        }
+        self.values_seen += coming.values;
         self.remap = merged.adopt(dictionary);
         if self.is_too_large() { self.retire(codecs, before) } else { Ok(()) }
     }
@@ -146,9 +171,9 @@ impl<'a> Output<'a> {
         if page.values.are_indices {
             let indices = &page.values.indices[slice.values.clone()];
             match (&self.merged, dictionary) {
-                (Some(_), _) => self.take_indices(indices),
+                (_, None) => return damaged("indices without a dictionary"),
+                (Some(_), Some(dictionary)) => self.take_indices(dictionary, indices),
                 (None, Some(dictionary)) => self.gather(dictionary, indices)?,
-                (None, None) => return damaged("indices without a dictionary"),
             }
         } else if self.merged.is_some() {
             self.intern(page, slice)?;
@@ -170,10 +195,21 @@ impl<'a> Output<'a> {
         Ok(())
     }
 
-    fn take_indices(&mut self, indices: &[u32]) {
+    fn take_indices(&mut self, dictionary: &Dictionary, indices: &[u32]) {
         let start = self.indices.len();
         // In range: they were checked against the dictionary that the map was made from.
-        self.indices.extend(indices.iter().map(|index| self.remap[*index as usize]));
+        if let (true, Some(merged)) = (self.in_part, &mut self.merged) {
+            self.values_seen += indices.len();
+            self.indices.extend(indices.iter().map(|index| {
+                let number = &mut self.remap[*index as usize];
+                if *number == UNKNOWN {
+                    *number = merged.intern(dictionary.get(*index as usize));
+                }
+                *number
+            }));
+        } else {
+            self.indices.extend(indices.iter().map(|index| self.remap[*index as usize]));
+        }
         self.note(start);
     }
 

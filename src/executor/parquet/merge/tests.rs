@@ -197,7 +197,7 @@ fn merged(rng: &mut StdRng, files: &[Bytes], rules: &Rules, all: bool) -> (Bytes
                 let (start, length) = row_group.column(leaf).byte_range();
                 let (start, length) = (usize::try_from(start).unwrap(), usize::try_from(length).unwrap());
                 let chunk = &bytes[start..start + length];
-                merge.add(&mut space, row_group.column(leaf), chunk, ranges.iter().copied()).unwrap();
+                merge.add(&mut space, row_group.column(leaf), chunk, ranges).unwrap();
             }
         }
         let (merged, _) = merge.finish(&mut space).unwrap();
@@ -328,7 +328,7 @@ fn should_survive_damage() {
             let mut merge =
                 Merge::new(footer.file_metadata().schema_descr().column(leaf), &rules, Choice::default()).unwrap();
             let mut space = Workspace::new();
-            let done = merge.add(&mut space, chunk, &bytes, [(true, rows)]);
+            let done = merge.add(&mut space, chunk, &bytes, &[(true, rows)]);
             match done {
                 Ok(()) => assert_eq!(merge.rows() as u64, rows),
                 Err(_) => stopped += 1,
@@ -399,4 +399,34 @@ fn should_lay_pages_out_as_wanted() {
     unique values, modern: 2 DATA_PAGE DELTA_BINARY_PACKED from [0, 1000]
     "
     );
+}
+
+/// A row group cut into small ones must not give its whole dictionary to each of them.
+#[test]
+fn should_take_over_only_what_occurs_in_the_rows_that_come() {
+    let rules = Rules {
+        level: 3,
+        modern: false,
+        no_dictionary: false,
+        page_bytes: 1 << 20,
+        page_rows: 20_000,
+        dictionary_bytes: 1 << 20,
+    };
+    let schema = Arc::new(Schema::new(vec![Field::new("n", DataType::Int64, false)]));
+    let numbers: ArrayRef = Arc::new(Int64Array::from_iter_values((0..8_000).map(|i| i % 2_000)));
+    let file = written(&RecordBatch::try_new(schema, vec![numbers]).unwrap(), WriterProperties::default());
+    let footer = footer(&file);
+    let chunk = footer.row_group(0).column(0);
+    let bytes = file.slice(usize::try_from(chunk.byte_range().0).unwrap()..);
+    let size = |rows: &[Rows]| {
+        let column = footer.file_metadata().schema_descr().column(0);
+        let mut merge = Merge::new(column, &rules, Choice::default()).unwrap();
+        merge.add(&mut Workspace::new(), chunk, &bytes, rows).unwrap();
+        let (merged, choice) = merge.finish(&mut Workspace::new()).unwrap();
+        assert!(!choice.unique);
+        merged.close.metadata.uncompressed_size()
+    };
+    assert!(size(&[(true, 8_000)]) > 2_000 * 8);
+    let part = size(&[(false, 3_000), (true, 100), (false, 4_900)]);
+    assert!((100 * 8..100 * 8 + 400).contains(&part), "{part} bytes for 100 values");
 }
