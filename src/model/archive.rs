@@ -195,10 +195,17 @@ pub enum StayReason {
     ColderThanNeeded,
     /// It was brought back from a colder tier lately, by somebody who wants to read it.
     BroughtBack,
-    /// Delete files apply to it.
+    /// Delete files apply to it, which can only be applied to Parquet.
     HasDeletes {
         /// Delete files that may apply.
         delete_files: u64,
+    },
+    /// A delete applies to it that can't be applied.
+    UnsupportedDeletes {
+        /// The delete file.
+        delete_file: String,
+        /// What about it.
+        what: String,
     },
     /// Encrypted.
     Encrypted,
@@ -236,7 +243,8 @@ impl fmt::Display for StayReason {
             }
             Self::ColderThanNeeded => f.write_str("colder than its age asks for (archive --to brings data back)"),
             Self::BroughtBack => f.write_str("brought back lately"),
-            Self::HasDeletes { .. } => f.write_str("delete files apply to it"),
+            Self::HasDeletes { .. } => f.write_str("delete files apply to it, and it is not Parquet"),
+            Self::UnsupportedDeletes { delete_file, what } => write!(f, "the delete file {delete_file} {what}"),
             Self::Encrypted => f.write_str("encrypted"),
             Self::TooSmall { tier, least } => {
                 write!(f, "smaller than an object of {tier} may be ({})", human_bytes(*least))

@@ -65,6 +65,33 @@ fn should_apply_equality_deletes_of_a_partition_and_of_the_whole_table() {
     assert_eq!(again["status"], "nothing-to-do", "{again}");
 }
 
+/// A file that moves has another name: deletes would not find it there, and its rows would come back.
+#[test]
+fn should_apply_deletes_on_the_way_to_another_tier() {
+    if !has_python() {
+        return;
+    }
+    let (lake, left) = with_equality_deletes();
+    let config = lake.path("icewright.toml").display().to_string();
+    let tiers = format!(
+        "[[tier]]\nname = \"hot\"\n[[tier]]\nname = \"cold\"\nlocation = \"{}\"\n",
+        lake.path("cold").display()
+    );
+    std::fs::write(&config, tiers).unwrap();
+    let archive = |more: &[&str]| {
+        let all = ["archive", "--table", "db.t", "--to", "cold", "--where", "ts > '2000-01-01'", "--config", &config];
+        lake.run(&[&all[..], more].concat()).exits(0)
+    };
+    let report = archive(&["--json"]).report();
+    assert_eq!(report["status"], "committed", "{report}");
+    assert_eq!(report["rows_deleted"], 1200 - left["rows"].as_u64().unwrap(), "{report}");
+    assert_eq!(archive(&["--json"]).report()["status"], "nothing-to-do");
+    // Nothing is left for the deletes to apply to: a compaction retires them, and leaves the cold files alone.
+    let report = lake.run(&["compact", "--table", "db.t", "--config", &config, "--json"]).exits(0).report();
+    assert_eq!((&report["status"], &report["delete_files_after"]), (&json!("committed"), &json!(0)), "{report}");
+    same_rows(&left, &lake.rows(&[]));
+}
+
 fn deletes(lake: &Lake, more: &[&str]) -> Value {
     lake.run(&[&["compact", "--deletes", "--table", "db.t", "--verify", "content", "--json"], more].concat())
         .exits(0)

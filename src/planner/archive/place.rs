@@ -3,9 +3,11 @@
 use super::age::{TimeColumn, age_ms, days};
 use crate::error::Result;
 use crate::model::{
-    ArchivePolicy, DataFile, PickReason, StayReason, Stays, TableState, TierPlace, same_class, tier_of, told_by_class,
+    ArchivePolicy, DataFile, FileFormat, PickReason, SkipReason, StayReason, Stays, TableState, TierPlace, same_class,
+    tier_of, told_by_class,
 };
-use crate::planner::deletes::DeleteIndex;
+use crate::planner::compact::eligible::unsupported_deletes;
+use crate::planner::deletes::Burdens;
 use crate::planner::filter::FilterOn;
 
 /// How long data that was brought back stays, if the snapshot that says so is retained so long.
@@ -32,6 +34,11 @@ pub(super) struct Mover {
     pub(super) picked: PickReason,
     /// It is in its tier's place and only lacks the class.
     pub(super) only_class: bool,
+    /// The deletes that apply to it, as indexes into the state's. They are applied on the way, for they would not find it
+    /// in its new place.
+    pub(super) deletes: Vec<u32>,
+    /// About how many of its rows they delete.
+    pub(super) deleted: u64,
 }
 
 /// All files of a table by place.
@@ -53,7 +60,7 @@ pub(super) fn place(
     let filter = policy.filter.as_ref().map(|filter| FilterOn::new(filter, &state.metadata)).transpose()?;
     let asked = policy.asked()?;
     let places = places(policy);
-    let deletes = DeleteIndex::new(state);
+    let burdens = Burdens::find(state);
     let mut found = Placement { placed: Vec::new(), movers: Vec::new(), stays: Vec::new() };
     for (index, file) in state.files.iter().enumerate() {
         let class = state.classes.get(&file.path).map(String::as_str);
@@ -88,15 +95,23 @@ pub(super) fn place(
         } else if to != from && class.is_none() && told_by_class(&[places[from].clone(), places[to].clone()]) {
             stay(StayReason::ClassUnknown { tier: places[to].name.clone() });
         } else {
-            let delete_files = deletes.applying_to(file).len() as u64;
+            let burden = burdens.of(index);
+            let deletes = burden.deletes.clone();
             // A change of class in place touches neither the file's bytes nor its name: deletes still find it.
             let in_place = to == from || told_by_class(&[places[from].clone(), places[to].clone()]);
-            if delete_files > 0 && !in_place {
-                stay(StayReason::HasDeletes { delete_files });
-                continue;
+            if !deletes.is_empty() && !in_place {
+                if let Some(SkipReason::UnsupportedDeletes { delete_file, what }) = unsupported_deletes(state, burden) {
+                    stay(StayReason::UnsupportedDeletes { delete_file, what });
+                    continue;
+                }
+                if file.format != FileFormat::Parquet {
+                    stay(StayReason::HasDeletes { delete_files: deletes.len() as u64 });
+                    continue;
+                }
             }
-            let only_class = to == from || delete_files > 0;
-            found.movers.push(Mover { index, from, to, age_ms: age.unwrap_or(0), picked, only_class });
+            let only_class = to == from || (!deletes.is_empty() && in_place);
+            let age_ms = age.unwrap_or(0);
+            found.movers.push(Mover { index, from, to, age_ms, picked, only_class, deletes, deleted: burden.deleted });
         }
     }
     Ok(found)

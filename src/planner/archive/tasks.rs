@@ -15,7 +15,7 @@ use crate::planner::compact::eligible::size_reason;
 use crate::planner::compact::groups::{kept_sort_order, split};
 use crate::planner::compact::route::{anew, route_at, shrunk};
 use crate::planner::compact::size::estimate;
-use crate::planner::compact::{directory, output_files};
+use crate::planner::compact::{directory, output_files, own_deletes};
 
 /// Everything that making tasks looks at.
 struct Maker<'a> {
@@ -114,11 +114,15 @@ impl<'a> Maker<'a> {
     fn wants_rewrite(&self, to: usize, mover: &Mover) -> bool {
         let (file, policy) = (self.file(mover), &self.policy.tiers[to].policy);
         file.format == FileFormat::Parquet
-            && (size_reason(file, policy).is_some() || self.has_to_be_encoded(to, file).is_some())
+            && (size_reason(file, policy).is_some() || self.has_to_be_encoded(to, mover).is_some())
     }
 
     /// Why a file has to be decoded and encoded anew, whatever its size.
-    fn has_to_be_encoded(&self, to: usize, file: &DataFile) -> Option<RouteReason> {
+    fn has_to_be_encoded(&self, to: usize, mover: &Mover) -> Option<RouteReason> {
+        if !mover.deletes.is_empty() {
+            return Some(RouteReason::DeletesApply);
+        }
+        let file = self.file(mover);
         let tier = &self.policy.tiers[to];
         let found = self.state.footers.get(&file.path).and_then(Footer::main_codec);
         match (tier.recompress, found) {
@@ -145,12 +149,12 @@ impl<'a> Maker<'a> {
     }
 
     /// A rewrite of files into one place; gives the files back when it would gain nothing.
-    fn rewrite(&self, to: usize, inputs: Vec<InputFile>) -> Result<ArchiveTask, Vec<InputFile>> {
+    fn rewrite(&self, to: usize, mut inputs: Vec<InputFile>) -> Result<ArchiveTask, Vec<InputFile>> {
         let tier = &self.policy.tiers[to];
         let none = BTreeMap::new();
         let ratios = self.ratios.get(&to).unwrap_or(&none);
-        let file_of = |input: &InputFile| self.by_path.get(input.path.as_str()).map(|mover| self.file(mover));
-        let encode = inputs.iter().filter_map(file_of).find_map(|file| self.has_to_be_encoded(to, file));
+        let mover_of = |input: &InputFile| self.by_path.get(input.path.as_str()).copied();
+        let encode = inputs.iter().filter_map(mover_of).find_map(|mover| self.has_to_be_encoded(to, mover));
         let encode_anew = encode.is_some();
         let (route, route_why, bytes) = match encode {
             Some(why) => (anew(self.state, &inputs), why, shrunk(self.state, ratios, &inputs)),
@@ -162,7 +166,9 @@ impl<'a> Maker<'a> {
         if !(fewer || too_large || encode_anew) {
             return Err(inputs);
         }
-        let Some(partition) = inputs.first().and_then(file_of).map(|file| self.state.partition(file.partition)) else {
+        let Some(partition) =
+            inputs.first().and_then(mover_of).map(|mover| self.state.partition(self.file(mover).partition))
+        else {
             return Err(inputs);
         };
         let read = inputs.iter().map(|input| input.size).sum();
@@ -170,7 +176,7 @@ impl<'a> Maker<'a> {
         let estimate = estimate(&tier.policy, route, read, bytes, &footers);
         let task = RewriteTask {
             id: 0,
-            deletes: Vec::new(),
+            deletes: own_deletes(self.state, &mut inputs),
             spec_id: partition.spec_id,
             partition: partition.path.clone(),
             why: TaskReason::Archive { tier: tier.name.clone() },
@@ -283,9 +289,8 @@ impl<'a> Maker<'a> {
             records: file.records,
             sequence_number: file.sequence_number,
             first_row_id: file.first_row_id,
-            // Files under deletes stay where they are.
-            deletes: Vec::new(),
-            deleted: 0,
+            deletes: mover.deletes.clone(),
+            deleted: mover.deleted,
             picked: mover.picked.clone(),
         }
     }

@@ -56,7 +56,7 @@ fn colder_tier(state: &TableState, policy: &CompactPolicy, file: &DataFile) -> O
 }
 
 /// A delete that can't be applied keeps its files from being rewritten.
-fn unsupported_deletes(state: &TableState, burden: &Burden) -> Option<SkipReason> {
+pub(in crate::planner) fn unsupported_deletes(state: &TableState, burden: &Burden) -> Option<SkipReason> {
     let vectors = burden.deletes.iter().map(|number| &state.deletes[*number as usize]);
     let mut vectors = vectors.filter(|delete| delete.format == FileFormat::Puffin);
     if let (Some(_), Some(second)) = (vectors.next(), vectors.next()) {

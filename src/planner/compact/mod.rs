@@ -212,7 +212,7 @@ fn task(state: &TableState, policy: &CompactPolicy, wish: &Wish, id: u32, mut gr
 }
 
 /// The deletes of a group; its inputs' indexes are brought from the table's list to this one.
-fn own_deletes(state: &TableState, inputs: &mut [InputFile]) -> Vec<TaskDelete> {
+pub(in crate::planner) fn own_deletes(state: &TableState, inputs: &mut [InputFile]) -> Vec<TaskDelete> {
     let mut numbers: BTreeMap<u32, u32> = inputs.iter().flat_map(|input| &input.deletes).map(|n| (*n, 0)).collect();
     for (own, number) in numbers.values_mut().zip(0..) {
         *own = number;

@@ -93,13 +93,7 @@ impl<'a> Merge<'a> {
         added
     }
 
-    fn add_pages(
-        &mut self,
-        space: &mut Workspace,
-        chunk: &mut Chunk<'_>,
-        coming: Coming,
-        rows: &[Rows],
-    ) -> Result<()> {
+    fn add_pages(&mut self, space: &mut Workspace, chunk: &mut Chunk<'_>, coming: Coming, rows: &[Rows]) -> Result<()> {
         let Workspace { codecs, page, .. } = space;
         let mut ranges = rows.iter().copied().filter(|(_, rows)| *rows > 0).peekable();
         let Some(mut range) = ranges.next() else { return Ok(()) };
