@@ -79,6 +79,12 @@ pub fn look(timing: &Timing, handled_ms: i64, now_ms: i64) -> Due {
     }
 }
 
+/// The last due time that a run at `last_run_ms` stood for; `now_ms` when there was none. A run in the future (a clock that
+/// was set back since) counts as one that is just over: it must not silence the schedule until the clock has caught up.
+pub(super) fn handled_by(timing: &Timing, last_run_ms: Option<i64>, now_ms: i64) -> i64 {
+    last_run_ms.and_then(|last| timing.cron.last_at(last.min(now_ms))).unwrap_or(now_ms)
+}
+
 /// Due times after `from` and before `to`. A long downtime of a frequent schedule is not counted beyond a thousand.
 fn count(cron: &CronTime, from: i64, to: i64) -> u64 {
     let mut at = from;
@@ -152,6 +158,17 @@ mod tests {
         assert_eq!(too_late.look_again_ms, 5 * DAY + 3 * HOUR);
         let strict = look(&timing("0 3 * * *", &[], 0), 3 * HOUR, DAY + 4 * HOUR);
         assert_eq!((strict.run, strict.missed.count), (None, 1));
+    }
+
+    #[test]
+    fn should_go_on_where_the_last_run_ended_even_if_the_clock_was_set_back() {
+        let nightly = timing("0 3 * * *", &[], 12);
+        assert_eq!(handled_by(&nightly, None, 5 * HOUR), 5 * HOUR, "nothing is made up for that never ran");
+        let handled = handled_by(&nightly, Some(3 * HOUR + MINUTE), DAY + 4 * HOUR);
+        assert_eq!(look(&nightly, handled, DAY + 4 * HOUR).run, Some(DAY + 3 * HOUR));
+        let handled = handled_by(&nightly, Some(30 * DAY), DAY + 4 * HOUR);
+        let due = look(&nightly, handled, DAY + 4 * HOUR);
+        assert_eq!((due.run, due.look_again_ms), (None, 2 * DAY + 3 * HOUR));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use globset::GlobSet;
 use tokio::sync::{Semaphore, watch};
 
 use super::budget::Budget;
-use super::due::{Timing, look};
+use super::due::{Timing, handled_by, look};
 use super::fleetwatch::record;
 use super::looks::Looks;
 use super::rank::{Choice, Ranking, Rules, rank};
@@ -103,7 +103,7 @@ impl Engine {
         let now = self.ambient.now_ms();
         let Ok(tables) = self.tables(plan).await else { return now };
         let last = tables.iter().filter_map(|table| table.memory.last_runs.get(&plan.rules.run)).max();
-        last.and_then(|last| plan.timing.cron.last_at(*last)).unwrap_or(now)
+        handled_by(&plan.timing, last.copied(), now)
     }
 
     /// The tables of a schedule as they are.
@@ -113,6 +113,8 @@ impl Engine {
     }
 
     /// One due time.
+    #[tracing::instrument(target = "spans", name = "schedule", skip_all,
+        fields(schedule = plan.label, run = plan.rules.run))]
     async fn run_once(&self, plan: &Plan, due: i64) {
         self.registry.add(&names::SCHEDULE_STARTED, &[&plan.label], 1.0);
         self.board.schedule(&plan.label, |status| {
@@ -194,6 +196,7 @@ impl Engine {
     }
 
     /// One table under its lease; `None` when somebody else has it.
+    #[tracing::instrument(target = "spans", name = "table", skip_all, fields(table = %choice.table))]
     async fn run_leased(&self, plan: &Plan, choice: &Choice) -> Option<TableReport> {
         let table = &choice.table;
         let owner = self.owner_of(plan);
