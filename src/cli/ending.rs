@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::args::Global;
+use super::otlp::{Destination, destination};
 use super::rank::look;
 use super::report_page::{Told, report_page};
 use super::session::Session;
@@ -22,6 +23,8 @@ pub(super) struct Aftermath {
     /// The metrics of this process.
     pub(super) registry: Arc<Registry>,
     push: Option<PushTarget>,
+    /// Where metrics go beside that.
+    pub(super) otlp: Option<Destination>,
     report: Option<PathBuf>,
     started_ms: i64,
 }
@@ -30,13 +33,33 @@ impl Aftermath {
     /// Reads what was asked for; a wrong address is said before anything runs.
     pub(super) fn new(global: &Global, ambient: &Ambient) -> Result<Self> {
         let push = global.metrics_push.as_deref().map(PushTarget::parse).transpose()?;
-        let report = global.report.clone();
-        Ok(Self { registry: Arc::new(Registry::default()), push, report, started_ms: ambient.now_ms() })
+        let (otlp, report) = (destination(global)?, global.report.clone());
+        Ok(Self { registry: Arc::new(Registry::default()), push, otlp, report, started_ms: ambient.now_ms() })
     }
 
     /// Whether the tables have to be looked at once more when a run has ended.
     fn wants_a_look(&self) -> bool {
-        self.push.is_some() || self.report.is_some()
+        self.push.is_some() || self.otlp.is_some() || self.report.is_some()
+    }
+
+    /// Sends the metrics of the run, and of its tables as they are now. What does not arrive is said, and fails nothing.
+    async fn send_metrics(&self, fleet: &Fleet, now_ms: i64) {
+        if self.push.is_none() && self.otlp.is_none() {
+            return;
+        }
+        record_process(&self.registry, self.started_ms);
+        record_fleet(&self.registry, &fleet.tables, FleetLimits::default(), now_ms);
+        if let Some(target) = &self.push {
+            match target.push(self.registry.encode()).await {
+                Ok(()) => tracing::info!(to = target.shown(), "metrics pushed"),
+                Err(error) => output::not_sent("metrics", &error),
+            }
+        }
+        if let Some(destination) = &self.otlp
+            && let Err(error) = destination.push(&self.registry, self.started_ms, now_ms).await
+        {
+            output::not_sent("metrics", &error);
+        }
     }
 }
 
@@ -58,19 +81,7 @@ pub(super) async fn finish(session: &Session, command: &str, tables: Vec<TableRe
     } else {
         Fleet::default()
     };
-    if let Some(target) = &aftermath.push {
-        record_process(&aftermath.registry, aftermath.started_ms);
-        record_fleet(&aftermath.registry, &fleet.tables, FleetLimits::default(), now_ms);
-        match target.push(aftermath.registry.encode()).await {
-            Ok(()) => tracing::info!(to = target.shown(), "metrics pushed"),
-            Err(error) => {
-                output::talk(&format!("warning: metrics were not pushed: {error}"));
-                if let Some(hint) = error.hint_text() {
-                    output::talk(&format!("   hint: {hint}"));
-                }
-            }
-        }
-    }
+    aftermath.send_metrics(&fleet, now_ms).await;
     if let Some(path) = &aftermath.report {
         let classes = session.tier_classes()?;
         let catalog = session.maintenance.catalog.to_string();

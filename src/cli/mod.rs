@@ -19,6 +19,7 @@ mod logs;
 mod maintain;
 mod manifests;
 mod orphans;
+mod otlp;
 mod output;
 mod plan;
 mod rank;
@@ -32,29 +33,41 @@ mod tiers;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, FromArgMatches};
+use tracing::Instrument;
 
 use crate::error::{Error, Result};
+use crate::telemetry::SPANS;
 use args::{Cli, Verb};
 use session::Session;
 
 /// Parses the command line, runs the verb, and gives the exit code of the contract.
 pub fn run() -> ExitCode {
-    let cli = Cli::parse();
-    logs::start(&cli.global);
-    let log_format = cli.global.log_format;
-    let done = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(|e| Error::internal("starting the runtime failed").caused_by(e))
-        .and_then(|runtime| runtime.block_on(dispatch(cli)));
+    let matches = Cli::command().get_matches();
+    let span = root(matches.subcommand_name().unwrap_or_default());
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let mut log = logs::start(&cli.global, runtime.as_ref().ok().map(tokio::runtime::Runtime::handle));
+    let done = runtime.map_err(|e| Error::internal("starting the runtime failed").caused_by(e)).and_then(|runtime| {
+        let done = runtime.block_on(dispatch(cli).instrument(span()));
+        // While the runtime still carries what is sent.
+        log.end();
+        done
+    });
     match done {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
-            logs::fatal(log_format, &error);
+            log.fatal(&error);
             ExitCode::from(error.kind().exit_code())
         }
     }
+}
+
+/// Makes the span of a whole run. A scheduler's runs are those of its schedules.
+fn root(verb: &str) -> impl FnOnce() -> tracing::Span + use<> {
+    let name = format!("icewright {verb}");
+    let is_run = !["serve", "config", "completions", "man"].contains(&verb);
+    move || if is_run { tracing::info_span!(target: SPANS, "run", otel.name = name) } else { tracing::Span::none() }
 }
 
 /// Runs one verb. The number is the exit code; errors that no table's report carries come back as errors.

@@ -26,6 +26,14 @@ pub(super) fn talk(text: &str) {
     let _ = writeln!(err, "{}", text.trim_end_matches('\n'));
 }
 
+/// Says that measurements did not arrive, which fails nothing.
+pub(super) fn not_sent(what: &str, error: &Error) {
+    talk(&format!("warning: {what} were not sent: {error}"));
+    if let Some(hint) = error.hint_text() {
+        talk(&format!("   hint: {hint}"));
+    }
+}
+
 /// Says what went wrong, and what to do next.
 pub(super) fn error(error: &Error) {
     talk(&format!("error: {error}"));

@@ -13,6 +13,8 @@ use crate::planner;
 
 impl Maintenance {
     /// Runs a saved plan.
+    #[tracing::instrument(target = "spans", name = "apply", skip_all,
+        fields(table = %saved.plan.table(), operation = %saved.plan.operation(), otel.status_code = tracing::field::Empty))]
     pub async fn apply(&self, saved: &SavedPlan) -> TableReport {
         let start = Instant::now();
         let mut report = TableReport::new(saved.plan.table().clone(), Status::NothingToDo);

@@ -39,6 +39,7 @@ impl Maintenance {
     ///
     /// # Errors
     /// Whatever loading or planning refuses: see [`crate::error::Kind`].
+    #[tracing::instrument(target = "spans", name = "plan", skip_all, fields(table = %name))]
     pub async fn plan_archive(
         &self,
         name: &TableName,
@@ -65,6 +66,8 @@ impl Maintenance {
     }
 
     /// Moves what has aged. What went wrong is in the report; what was committed before stays committed.
+    #[tracing::instrument(target = "spans", name = "archive", skip_all,
+        fields(table = %name, otel.status_code = tracing::field::Empty))]
     pub async fn archive(&self, name: &TableName, policy_for: &PolicyFor<'_, ArchivePolicy>) -> TableReport {
         let start = Instant::now();
         let mut report = TableReport::new(name.clone(), Status::NothingToDo);
@@ -83,6 +86,8 @@ impl Maintenance {
     }
 
     /// What an archival would do, as a report. Changes nothing.
+    #[tracing::instrument(target = "spans", name = "archive", skip_all,
+        fields(table = %name, otel.status_code = tracing::field::Empty))]
     pub async fn archive_dry_run(
         &self,
         name: &TableName,

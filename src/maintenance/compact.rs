@@ -13,6 +13,8 @@ const ROUNDS: u32 = 3;
 
 impl Maintenance {
     /// Compacts a table. What went wrong is in the report; what was committed before stays committed.
+    #[tracing::instrument(target = "spans", name = "compact", skip_all,
+        fields(table = %name, otel.status_code = tracing::field::Empty))]
     pub async fn compact(&self, name: &TableName, policy_for: &PolicyFor<'_>) -> TableReport {
         let start = Instant::now();
         let mut report = TableReport::new(name.clone(), Status::NothingToDo);
@@ -24,6 +26,8 @@ impl Maintenance {
     }
 
     /// What a compaction would do, as a report. Changes nothing.
+    #[tracing::instrument(target = "spans", name = "compact", skip_all,
+        fields(table = %name, otel.status_code = tracing::field::Empty))]
     pub async fn compact_dry_run(
         &self,
         name: &TableName,
@@ -119,6 +123,9 @@ pub(super) fn describe_after(report: &mut TableReport, state: &TableState) {
 
 /// Adds what every report ends with.
 pub(super) fn finish(mut report: TableReport, start: Instant) -> TableReport {
+    if report.error.is_some() {
+        tracing::Span::current().record("otel.status_code", "ERROR");
+    }
     report.seconds = start.elapsed().as_secs_f64();
     report.peak_memory_bytes = process::peak_memory();
     report

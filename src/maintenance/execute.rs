@@ -71,6 +71,7 @@ impl Piece<'_> {
         }
     }
 
+    #[tracing::instrument(target = "spans", name = "group", skip_all, fields(task = self.id(), bytes = self.bytes()))]
     async fn run(&self, executor: &Executor, context: &TableContext) -> Result<Option<Outcome>> {
         match self.doing {
             Doing::Rewrite(task, policy) => executor.rewrite(task, context, policy).await.map(Some),
@@ -225,6 +226,8 @@ impl<'a> Run<'a> {
         Ok((table_context(self.loaded, schema), executor))
     }
 
+    #[tracing::instrument(target = "spans", name = "commit", skip_all,
+        fields(table = %self.work.table, groups = batch.len()))]
     async fn commit(&mut self, committer: &Committer, batch: Vec<Outcome>) -> Result<usize> {
         let table = self.work.table;
         let summary = self.summary(&batch);

@@ -31,6 +31,8 @@ pub struct PlannedExpiry {
 impl Maintenance {
     /// Expires what a table's policy lets go, and removes the files that only this reached. What went wrong is in the
     /// report; what was committed before stays committed.
+    #[tracing::instrument(target = "spans", name = "expire", skip_all,
+        fields(table = %name, otel.status_code = tracing::field::Empty))]
     pub async fn expire(&self, name: &TableName, policy_for: &PolicyFor<'_, ExpirePolicy>) -> TableReport {
         let start = Instant::now();
         let mut report = TableReport::new(name.clone(), Status::NothingToDo);
@@ -42,6 +44,8 @@ impl Maintenance {
     }
 
     /// What an expiry would do, and what it would free. Changes nothing.
+    #[tracing::instrument(target = "spans", name = "expire", skip_all,
+        fields(table = %name, otel.status_code = tracing::field::Empty))]
     pub async fn expire_dry_run(
         &self,
         name: &TableName,
@@ -65,6 +69,7 @@ impl Maintenance {
     ///
     /// # Errors
     /// Whatever loading or planning refuses: see [`Kind`].
+    #[tracing::instrument(target = "spans", name = "plan", skip_all, fields(table = %name))]
     pub async fn plan_expiry(
         &self,
         name: &TableName,
@@ -152,6 +157,7 @@ impl Maintenance {
     }
 
     /// Removes what the fresh table does not reach any more.
+    #[tracing::instrument(target = "spans", name = "reclaim", skip_all, fields(table = %fresh.name))]
     async fn reclaim(
         &self,
         before: &LoadedTable,

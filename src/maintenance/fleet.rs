@@ -31,6 +31,7 @@ pub struct Fleet {
 
 impl Maintenance {
     /// Looks at tables from afar: metadata, manifest lists, and manifests where they matter.
+    #[tracing::instrument(target = "spans", name = "inspect", skip_all, fields(tables = names.len()))]
     pub async fn inspect_fleet(&self, names: Vec<TableName>, policy_for: &PolicyFor<'_>) -> Fleet {
         let start = Instant::now();
         let mut fleet = Fleet::default();

@@ -55,6 +55,7 @@ impl Maintenance {
     /// # Errors
     /// Whatever loading the table says; `Conflict` when writers are quicker each time; `Unavailable` when the catalog does
     /// not answer.
+    #[tracing::instrument(target = "spans", name = "take-lease", skip_all, fields(table = %name))]
     pub async fn take_lease(&self, name: &TableName, owner: &str, span: Duration) -> Result<Taken> {
         let committer = Committer::new(self.catalog.clone(), self.ambient.clone());
         for attempt in 1..=TRIES {
@@ -107,6 +108,7 @@ impl Maintenance {
     ///
     /// # Errors
     /// As [`Maintenance::take_lease`]. A lease that could not be given back expires by itself.
+    #[tracing::instrument(target = "spans", name = "release-lease", skip_all, fields(table = %lease.table))]
     pub async fn release_lease(&self, lease: &Lease, operation: &str, succeeded: bool) -> Result<()> {
         let committer = Committer::new(self.catalog.clone(), self.ambient.clone());
         let name = &lease.table;

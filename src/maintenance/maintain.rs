@@ -46,6 +46,8 @@ impl Maintenance {
     /// Maintains a table. Each step plans on what the one before it left; a step that is refused, or that other writers
     /// were too quick for, does not keep the others from their work. After damage, or when something does not answer,
     /// nothing more is begun. The plans are those of a dry run.
+    #[tracing::instrument(target = "spans", name = "maintain", skip_all,
+        fields(table = %name, otel.status_code = tracing::field::Empty))]
     pub async fn maintain(&self, name: &TableName, run: &MaintainRun<'_>) -> (TableReport, Vec<Plan>) {
         let start = Instant::now();
         let status = if run.dry_run { Status::DryRun } else { Status::NothingToDo };

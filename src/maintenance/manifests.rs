@@ -28,6 +28,7 @@ impl Maintenance {
     ///
     /// # Errors
     /// Whatever loading or planning refuses: see [`crate::error::Kind`].
+    #[tracing::instrument(target = "spans", name = "plan", skip_all, fields(table = %name))]
     pub async fn plan_manifests(
         &self,
         name: &TableName,
@@ -41,6 +42,8 @@ impl Maintenance {
     }
 
     /// Rewrites a table's manifests, if it pays.
+    #[tracing::instrument(target = "spans", name = "rewrite-manifests", skip_all,
+        fields(table = %name, otel.status_code = tracing::field::Empty))]
     pub async fn rewrite_manifests(&self, name: &TableName, policy_for: &PolicyFor<'_, ManifestPolicy>) -> TableReport {
         let start = Instant::now();
         let mut report = TableReport::new(name.clone(), Status::NothingToDo);
@@ -52,6 +55,8 @@ impl Maintenance {
     }
 
     /// What a rewrite would do, as a report. Changes nothing.
+    #[tracing::instrument(target = "spans", name = "rewrite-manifests", skip_all,
+        fields(table = %name, otel.status_code = tracing::field::Empty))]
     pub async fn rewrite_manifests_dry_run(
         &self,
         name: &TableName,

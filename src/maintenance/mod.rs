@@ -79,6 +79,7 @@ impl Maintenance {
     }
 
     /// Plans the compaction of a table as it was loaded.
+    #[tracing::instrument(target = "spans", name = "plan", skip_all, fields(table = %loaded.name))]
     async fn plan_compaction_of(&self, loaded: LoadedTable, policy_for: &PolicyFor<'_>) -> Result<Planned> {
         let name = &loaded.name.clone();
         let policy = policy_for(name, loaded.metadata.properties())?;

@@ -17,6 +17,8 @@ mod maintain;
 mod manifests;
 mod metrics;
 mod orphans;
+#[cfg(feature = "otlp")]
+mod otlp;
 mod plans;
 mod replica;
 mod report;

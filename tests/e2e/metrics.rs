@@ -94,7 +94,7 @@ fn should_succeed_and_say_so_when_metrics_can_not_be_pushed() {
     let run = ["compact", "--all", "--catalog", &catalog, "--json", "--metrics-push", "http://me:hidden@127.0.0.1:9"];
     let ran = icewright(&run).exits(0);
     assert_eq!(ran.report()["status"], "committed");
-    assert!(ran.stderr.contains("metrics were not pushed: http://127.0.0.1:9/"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("metrics were not sent: http://127.0.0.1:9/"), "{}", ran.stderr);
     assert!(!ran.stderr.contains("hidden"), "{}", ran.stderr);
     icewright(&["compact", "--all", "--catalog", &catalog, "--metrics-push", "vm"]).exits(2);
 }

@@ -73,6 +73,10 @@ pub(super) struct Global {
     /// Push metrics at the end of a run: http://victoria-metrics:8428, or a Pushgateway's /metrics/job/NAME
     #[arg(long, global = true, env = "ICEWRIGHT_METRICS_PUSH", value_name = "URL", hide_env_values = true)]
     pub(super) metrics_push: Option<String>,
+    /// Send traces and metrics to an OpenTelemetry collector, as http://collector:4318 [default: what
+    /// OTEL_EXPORTER_OTLP_ENDPOINT and its kin say]
+    #[arg(long, global = true, env = "ICEWRIGHT_OTLP", value_name = "URL", hide_env_values = true)]
+    pub(super) otlp: Option<String>,
     /// Write a report of the run as one HTML page
     #[arg(long, global = true, env = "ICEWRIGHT_REPORT", value_name = "FILE")]
     pub(super) report: Option<PathBuf>,

@@ -1,5 +1,6 @@
 //! `icewright serve`: the scheduler as a long-lived process.
 
+mod export;
 mod http;
 mod page;
 mod plans;
@@ -57,6 +58,9 @@ pub(super) async fn run(global: &Global, args: &ServeArgs) -> Result<u8> {
         owner: server.owner.clone(),
         started_ms: ambient.now_ms(),
     };
+    let otlp = session.aftermath.otlp.clone();
+    let export = otlp.map(|to| export::export(to, server.registry.clone(), ambient.clone(), close.clone()));
+    let export = export.map(tokio::spawn);
     let pages = tokio::spawn(http::answer(listener, shown, close));
     let schedules = plans.iter().map(|plan| plan.label.as_str()).collect::<Vec<_>>().join(", ");
     match global.log_format {
@@ -67,6 +71,9 @@ pub(super) async fn run(global: &Global, args: &ServeArgs) -> Result<u8> {
     }
     LocalSet::new().run_until(server.follow(global, args, session, settings, plans, duration)).await?;
     closed.send_replace(true);
+    if let Some(export) = export {
+        let _ = tokio::time::timeout(ABANDON, export).await;
+    }
     match tokio::time::timeout(ABANDON, pages).await {
         Ok(Ok(done)) => done?,
         Ok(Err(error)) => return Err(Error::internal("the status server died").caused_by(error)),

@@ -60,6 +60,8 @@ impl Maintenance {
 
     /// Finds orphans, and removes them (or moves them into quarantine) if `remove` says so. What went wrong is in the
     /// report.
+    #[tracing::instrument(target = "spans", name = "remove-orphans", skip_all,
+        fields(table = %name, otel.status_code = tracing::field::Empty))]
     pub async fn remove_orphans(
         &self,
         name: &TableName,

@@ -34,6 +34,7 @@ impl Maintenance {
     /// `Unsupported` when a guard refuses (see the README), `InvalidInput` without the right to list, `Conflict` when
     /// the table's locations changed meanwhile, `Exhausted` when there is no more temporary space, and what reading
     /// metadata says.
+    #[tracing::instrument(target = "spans", name = "plan", skip_all, fields(table = %name))]
     pub async fn scan_orphans(&self, name: &TableName, run: &OrphanRun<'_>) -> Result<OrphanScan> {
         let before = self.catalog.load_table(name).await?;
         let policy = (run.policy_for)(name, before.metadata.properties())?;

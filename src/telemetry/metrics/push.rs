@@ -2,26 +2,19 @@
 
 use std::time::Duration;
 
+use reqwest::header::HeaderMap;
+
 use crate::error::{Error, Result};
+use crate::telemetry::send::Sender;
 
 /// Where VictoriaMetrics takes Prometheus' text format.
 const IMPORT_PATH: &str = "/api/v1/import/prometheus";
 /// How long one try may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// Waits before the second and the third try.
-const WAITS: [Duration; 2] = [Duration::from_millis(300), Duration::from_secs(2)];
 
 /// Where metrics go: VictoriaMetrics' import address, or a group of a Pushgateway.
-#[derive(Clone, PartialEq, Eq)]
-pub struct PushTarget {
-    url: url::Url,
-}
-
-impl std::fmt::Debug for PushTarget {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "PushTarget({})", self.shown())
-    }
-}
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PushTarget(Sender);
 
 impl PushTarget {
     /// Reads an address. One without a path is VictoriaMetrics': its import path is added. User and password in it are
@@ -41,13 +34,13 @@ impl PushTarget {
         if matches!(url.path(), "" | "/") {
             url.set_path(IMPORT_PATH);
         }
-        Ok(Self { url })
+        let (headers, what) = (HeaderMap::new(), "metrics");
+        Ok(Self(Sender { url, headers, timeout: TIMEOUT, what, option: "--metrics-push" }))
     }
 
     /// The address without user, password and query.
     pub fn shown(&self) -> String {
-        let port = self.url.port().map_or(String::new(), |port| format!(":{port}"));
-        format!("{}://{}{port}{}", self.url.scheme(), self.url.host_str().unwrap_or_default(), self.url.path())
+        self.0.shown()
     }
 
     /// Sends an exposition. Tries three times.
@@ -55,42 +48,7 @@ impl PushTarget {
     /// # Errors
     /// `Unavailable` when it did not arrive, `InvalidInput` when it was refused. No run fails for that.
     pub async fn push(&self, exposition: String) -> Result<()> {
-        let client = reqwest::Client::builder()
-            .timeout(TIMEOUT)
-            .build()
-            .map_err(|e| Error::internal("the HTTP client can't be made").caused_by(e))?;
-        let mut waits = WAITS.iter();
-        loop {
-            let error = match self.once(&client, &exposition).await {
-                Ok(()) => return Ok(()),
-                Err(error) => error,
-            };
-            match waits.next() {
-                Some(wait) if error.is_retryable() => tokio::time::sleep(*wait).await,
-                _ => return Err(error),
-            }
-        }
-    }
-
-    async fn once(&self, client: &reqwest::Client, exposition: &str) -> Result<()> {
-        let answer = client
-            .post(self.url.clone())
-            .header("content-type", "text/plain; version=0.0.4; charset=utf-8")
-            .body(exposition.to_owned())
-            .send()
-            .await
-            .map_err(|e| {
-                Error::unavailable(format!("{} does not answer", self.shown()))
-                    .hint("check the address and that it runs; metrics of this run are lost, its commits are not")
-                    .caused_by(e.without_url())
-            })?;
-        let status = answer.status();
-        if status.is_success() {
-            return Ok(());
-        }
-        let message = format!("{} answered {status}", self.shown());
-        let hint = "check the path, user and password of --metrics-push";
-        Err(if status.is_server_error() { Error::unavailable(message) } else { Error::invalid(message) }.hint(hint))
+        self.0.send("text/plain; version=0.0.4; charset=utf-8", exposition.into_bytes()).await
     }
 }
 

@@ -8,8 +8,10 @@ use super::names::{ALL, Metric, MetricKind};
 
 /// One series of a metric.
 #[derive(Debug, Clone)]
-enum Series {
+pub(in crate::telemetry) enum Series {
+    /// Of a gauge or a counter.
     Value(f64),
+    /// Of a histogram: observations below or at each edge, the sum of all, and their number.
     Histogram { below: Vec<u64>, sum: f64, count: u64 },
 }
 
@@ -81,12 +83,20 @@ impl Registry {
         change(series.entry(metric.name).or_default().entry(labels).or_insert_with(fresh));
     }
 
+    /// Shows every metric that has a series, with its series by label values.
+    pub(in crate::telemetry) fn each(&self, mut show: impl FnMut(&'static Metric, &BTreeMap<Vec<String>, Series>)) {
+        let series = self.series.lock().unwrap_or_else(PoisonError::into_inner);
+        for metric in ALL {
+            if let Some(all) = series.get(metric.name).filter(|all| !all.is_empty()) {
+                show(metric, all);
+            }
+        }
+    }
+
     /// Everything in Prometheus' text format (version 0.0.4). Metrics without a series are left out.
     pub fn encode(&self) -> String {
-        let series = self.series.lock().unwrap_or_else(PoisonError::into_inner);
         let mut text = String::new();
-        for metric in ALL {
-            let Some(all) = series.get(metric.name).filter(|all| !all.is_empty()) else { continue };
+        self.each(|metric, all| {
             let help = metric.help.replace('\\', "\\\\").replace('\n', "\\n");
             let _ = writeln!(text, "# HELP {} {help}\n# TYPE {} {}", metric.name, metric.name, metric.kind.word());
             for (labels, one) in all {
@@ -94,7 +104,7 @@ impl Registry {
                     Series::Value(value) if value.is_nan() => {}
                     Series::Value(value) => line(&mut text, "", metric, labels, None, *value),
                     Series::Histogram { below, sum, count } => {
-                        let MetricKind::Histogram(edges) = metric.kind else { continue };
+                        let MetricKind::Histogram(edges) = metric.kind else { return };
                         for (edge, n) in edges.iter().zip(below) {
                             line(&mut text, "_bucket", metric, labels, Some(&number(*edge)), *n as f64);
                         }
@@ -104,7 +114,7 @@ impl Registry {
                     }
                 }
             }
-        }
+        });
         text
     }
 }
