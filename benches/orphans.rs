@@ -77,6 +77,7 @@ async fn table(dir: &Path, listed: u64) {
                 columns: BTreeMap::new(),
                 split_offsets: vec![4],
                 sort_order_id: None,
+                vector: None,
             };
             batch.push(AppendFile { file, spec_id: 0, partition: Struct::empty() });
         }

@@ -126,7 +126,8 @@ fn group(task: &RewriteTask) -> Vec<String> {
         Route::Encode => "encode",
         Route::Sort => "sort",
         Route::Transfer => "transfer",
-        Route::Deletes => "deletes",
+        Route::Deletes => "positions",
+        Route::Vectors => "deletion vectors",
     };
     vec![
         format!("{} {partition}", task.id),

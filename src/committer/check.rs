@@ -5,15 +5,16 @@ use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt};
 use iceberg::spec::{
-    DataFileFormat, Manifest, ManifestContentType, ManifestEntryRef, ManifestFile, ManifestStatus, Struct,
+    DataFileFormat, FormatVersion, Manifest, ManifestContentType, ManifestEntry, ManifestEntryRef, ManifestFile,
+    ManifestStatus, Struct,
 };
 
 use super::retire::{content_of, key_of};
 use super::{DropReason, Dropped};
 use crate::error::{Context, Result};
-use crate::lake::LoadedTable;
 use crate::lake::manifests::{MANIFESTS_AT_ONCE, read_manifest};
-use crate::model::{Base, DeleteContent, DeleteKey, Outcome};
+use crate::lake::{LoadedTable, RowIds};
+use crate::model::{Base, DeleteContent, DeleteKey, Outcome, Route};
 
 /// Looks at fresh metadata on every attempt; remembers what it has read (manifests never change).
 #[derive(Debug)]
@@ -24,8 +25,15 @@ pub(super) struct Check<'a> {
     tasks: Vec<u32>,
     /// The deletes that each task has applied, and whether they may have deleted a row.
     applied: HashMap<u32, HashMap<&'a DeleteKey, bool>>,
-    /// Tasks whose inputs stay: deletes that come to those are in nobody's way.
+    /// Tasks whose inputs stay: deletes that come to those are in nobody's way, unless both would be deletion vectors.
     keeping: HashSet<u32>,
+    /// The data files that get new deletion vectors. Whatever else comes to know of their deleted rows goes before: there can
+    /// only be one, and readers look at no older positions beside it.
+    vectors: HashSet<&'a str>,
+    /// Tasks that wrote files of positions.
+    positions: HashSet<u32>,
+    /// Tasks whose rows had no ids when they were read.
+    without_ids: HashSet<u32>,
     specs: HashSet<i32>,
     /// Data manifests that hold none of the inputs.
     strangers: HashSet<String>,
@@ -63,6 +71,13 @@ impl<'a> Check<'a> {
                 })
                 .collect(),
             keeping: outcomes.iter().filter(|outcome| !outcome.replaces_inputs()).map(|outcome| outcome.task).collect(),
+            vectors: outcomes.iter().flat_map(Outcome::vectors).collect(),
+            positions: outcomes
+                .iter()
+                .filter(|outcome| outcome.route == Route::Deletes && !outcome.outputs.is_empty())
+                .map(|outcome| outcome.task)
+                .collect(),
+            without_ids: outcomes.iter().filter(|outcome| outcome.without_ids).map(|outcome| outcome.task).collect(),
             specs: outcomes.iter().map(|outcome| outcome.spec_id).collect(),
             strangers: HashSet::new(),
             holders: HashMap::new(),
@@ -85,6 +100,13 @@ impl<'a> Check<'a> {
         self.deletes.get(manifest)
     }
 
+    /// The data files that have live deletion vectors.
+    pub(super) fn vectored(&self, list: &[ManifestFile]) -> HashSet<String> {
+        let entries = list.iter().flat_map(|file| self.deletes_of(&file.manifest_path));
+        let live = entries.filter(|entry| entry.status != ManifestStatus::Deleted && is_vector(entry));
+        live.filter_map(|entry| entry.data_file().referenced_data_file()).collect()
+    }
+
     /// The newest data sequence number of these live deletes.
     pub(super) fn newest<'k>(&self, list: &[ManifestFile], keys: impl Iterator<Item = &'k DeleteKey>) -> Option<i64> {
         let keys: HashSet<&DeleteKey> = keys.collect();
@@ -98,6 +120,7 @@ impl<'a> Check<'a> {
         self.read(table, list).await.while_doing(|| format!("checking the inputs in {}", table.name))?;
         let here: HashSet<&str> = list.iter().map(|manifest| manifest.manifest_path.as_str()).collect();
         let mut live: HashMap<String, (i32, ManifestEntryRef)> = HashMap::new();
+        let mut reasons: HashMap<u32, DropReason> = HashMap::new();
         let holders: HashMap<String, Arc<Manifest>> = self
             .holders
             .iter()
@@ -106,13 +129,17 @@ impl<'a> Check<'a> {
             .collect();
         for file in list {
             let entries = holders.get(&file.manifest_path).map(|manifest| manifest.entries()).unwrap_or_default();
-            for entry in entries {
-                if entry.status != ManifestStatus::Deleted && self.inputs.contains_key(entry.file_path()) {
-                    live.insert(entry.file_path().to_owned(), (file.partition_spec_id, entry.clone()));
+            let mut row_ids = RowIds::of(file);
+            for entry in entries.iter().filter(|entry| entry.status != ManifestStatus::Deleted) {
+                let first_row_id = row_ids.of_file(entry.data_file().first_row_id(), entry.record_count());
+                let Some(task) = self.inputs.get(entry.file_path()) else { continue };
+                if first_row_id.is_some() && self.without_ids.contains(task) {
+                    let path = entry.file_path().to_owned();
+                    reasons.entry(*task).or_insert(DropReason::RowsGotIds { path });
                 }
+                live.insert(entry.file_path().to_owned(), (file.partition_spec_id, entry.clone()));
             }
         }
-        let mut reasons: HashMap<u32, DropReason> = HashMap::new();
         let mut paths: Vec<_> = self.inputs.iter().collect();
         paths.sort();
         for (path, task) in paths {
@@ -120,6 +147,7 @@ impl<'a> Check<'a> {
                 reasons.entry(*task).or_insert_with(|| DropReason::InputGone { path: (*path).to_owned() });
             }
         }
+        self.upgraded(table, &mut reasons);
         self.hit_by_deletes(table, list, &live, &mut reasons);
         let mut dropped = Vec::new();
         for task in &self.tasks {
@@ -128,6 +156,16 @@ impl<'a> Check<'a> {
             }
         }
         Ok(Found { dropped, holders, live })
+    }
+
+    /// Files of positions may not be added to a table that has deletion vectors by now.
+    fn upgraded(&self, table: &LoadedTable, reasons: &mut HashMap<u32, DropReason>) {
+        let version = table.metadata.format_version();
+        if version >= FormatVersion::V3 {
+            for task in &self.positions {
+                reasons.entry(*task).or_insert(DropReason::Upgraded { version: version as u8 });
+            }
+        }
     }
 
     /// Reads what is not known yet: data manifests of our specs, and all delete manifests.
@@ -179,13 +217,8 @@ impl<'a> Check<'a> {
             .flat_map(|file| self.deletes_of(&file.manifest_path).iter().map(|entry| (file.partition_spec_id, entry)))
             .filter(|(_, entry)| entry.status != ManifestStatus::Deleted)
             .collect();
-        let is_vector = |entry: &ManifestEntryRef| entry.data_file().file_format() == DataFileFormat::Puffin;
         // A deletion vector holds all older positions of its file: those no longer apply by themselves.
-        let vectors: HashSet<String> = deletes
-            .iter()
-            .filter(|(_, entry)| is_vector(entry))
-            .filter_map(|(_, entry)| entry.data_file().referenced_data_file())
-            .collect();
+        let vectors = self.vectored(list);
         let mut seen: HashSet<DeleteKey> = HashSet::new();
         for (spec_id, delete) in deletes {
             let data = delete.data_file();
@@ -199,9 +232,9 @@ impl<'a> Check<'a> {
                 let replaced = !equality && !is_vector(delete) && vectors.contains(entry.file_path());
                 let applies = content.reaches(sequence, entry.sequence_number().unwrap_or(0)) && !replaced;
                 let Some(task) = self.inputs.get(entry.file_path()).filter(|_| applies) else { return };
-                if !self.keeping.contains(task)
-                    && !self.applied.get(task).is_some_and(|applied| applied.contains_key(&key))
-                {
+                let in_the_way =
+                    !self.keeping.contains(task) || (!equality && self.vectors.contains(entry.file_path()));
+                if in_the_way && !self.applied.get(task).is_some_and(|applied| applied.contains_key(&key)) {
                     reasons
                         .entry(*task)
                         .or_insert_with(|| DropReason::NewDeletes { path: data.file_path().to_owned() });
@@ -222,4 +255,8 @@ impl<'a> Check<'a> {
             }
         }
     }
+}
+
+fn is_vector(entry: &ManifestEntry) -> bool {
+    entry.data_file().file_format() == DataFileFormat::Puffin
 }

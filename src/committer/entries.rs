@@ -7,7 +7,7 @@ use iceberg::spec::{
 };
 
 use crate::error::{Error, Result};
-use crate::model::{DELETE_FILE_PATH, DELETE_POS, NewFile};
+use crate::model::{DELETE_FILE_PATH, DELETE_POS, NewFile, NewVector};
 
 /// A new data file as the `iceberg` crate wants it.
 pub(super) fn data_file(file: &NewFile, spec_id: i32, partition: &Struct, schema: &Schema) -> Result<DataFile> {
@@ -22,6 +22,27 @@ pub(super) fn position_file(file: &NewFile, spec_id: i32, partition: &Struct) ->
         _ => None,
     };
     entry(file, DataContentType::PositionDeletes, spec_id, partition, kind)
+}
+
+/// A new deletion vector. It is found by its place in the file, and says which data file it is about (spec, "Data File
+/// Fields").
+pub(super) fn vector_file(file: &NewFile, vector: &NewVector, spec_id: i32, partition: &Struct) -> Result<DataFile> {
+    let place = |bytes: u64| {
+        i64::try_from(bytes).map_err(|e| Error::internal(format!("{} is too large", file.path)).caused_by(e))
+    };
+    let mut builder = DataFileBuilder::default();
+    builder
+        .content(DataContentType::PositionDeletes)
+        .file_path(file.path.clone())
+        .file_format(DataFileFormat::Puffin)
+        .partition(partition.clone())
+        .partition_spec_id(spec_id)
+        .record_count(file.records)
+        .file_size_in_bytes(file.size)
+        .referenced_data_file(Some(vector.data_file.clone()))
+        .content_offset(Some(place(vector.offset)?))
+        .content_size_in_bytes(Some(place(vector.length)?));
+    built(&builder, &file.path)
 }
 
 fn entry<'s>(

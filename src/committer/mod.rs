@@ -16,6 +16,7 @@ mod change;
 mod check;
 mod entries;
 mod expire;
+mod left;
 mod manifests;
 mod properties;
 mod retire;
@@ -83,6 +84,16 @@ pub enum DropReason {
     NewDeletes {
         /// The delete file.
         path: String,
+    },
+    /// Rows of an input have got ids since it was read: the first commit after an upgrade gives them.
+    RowsGotIds {
+        /// The input.
+        path: String,
+    },
+    /// The table has a newer format version, in which the group's delete files are not allowed.
+    Upgraded {
+        /// The version.
+        version: u8,
     },
     /// A delete file that was applied is no longer live: the rows live again.
     DeletesGone {

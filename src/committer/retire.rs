@@ -11,14 +11,13 @@
 //! that it never names. Where a task has read it to the end, the files that it names decide instead.
 
 use std::collections::{HashMap, HashSet};
-use std::hash::{BuildHasher, RandomState};
+use std::hash::RandomState;
 
 use futures::{StreamExt, TryStreamExt};
-use iceberg::spec::{
-    DataContentType, Manifest, ManifestContentType, ManifestEntry, ManifestFile, ManifestStatus, Struct,
-};
+use iceberg::spec::{DataContentType, ManifestContentType, ManifestEntry, ManifestFile, ManifestStatus};
 
 use super::check::{Check, Found};
+use super::left::{Digest, Left};
 use crate::error::{Context, Result};
 use crate::lake::LoadedTable;
 use crate::lake::manifests::{MANIFESTS_AT_ONCE, read_manifest};
@@ -31,6 +30,8 @@ pub(super) struct Retirement<'a> {
     /// The deletes that the plan wants to see gone; `None` when none may go.
     wanted: Option<HashSet<&'a DeleteKey>>,
     digests: HashMap<String, Digest>,
+    /// The data files with deletion vectors that digests were made with.
+    vectored: HashSet<String>,
     hasher: RandomState,
 }
 
@@ -55,29 +56,19 @@ impl Retired {
     }
 }
 
-/// What matters of the live data files of one manifest.
-#[derive(Debug, Default)]
-struct Digest {
-    spec_id: i32,
-    /// The lowest data sequence number in each partition.
-    lowest: HashMap<Struct, i64>,
-    /// Hashes of paths: should two ever be equal, a delete file stays that might have gone.
-    paths: HashSet<u64>,
-}
-
 /// One delete that may go.
-struct Candidate<'m> {
-    manifest: &'m ManifestFile,
-    key: DeleteKey,
-    entry: &'m ManifestEntry,
-    content: DeleteContent,
-    sequence: i64,
+pub(super) struct Candidate<'m> {
+    pub(super) manifest: &'m ManifestFile,
+    pub(super) key: DeleteKey,
+    pub(super) entry: &'m ManifestEntry,
+    pub(super) content: DeleteContent,
+    pub(super) sequence: i64,
 }
 
 impl<'a> Retirement<'a> {
     pub(super) fn new(base: &'a Base, wanted: Option<&'a [DeleteKey]>) -> Self {
         let wanted = wanted.map(|wanted| wanted.iter().collect());
-        Self { base, wanted, digests: HashMap::new(), hasher: RandomState::new() }
+        Self { base, wanted, digests: HashMap::new(), vectored: HashSet::new(), hasher: RandomState::new() }
     }
 
     /// What may go when the outcomes that are kept replace their inputs.
@@ -90,7 +81,7 @@ impl<'a> Retirement<'a> {
         kept: &[&Outcome],
     ) -> Result<Retired> {
         let Some(wanted) = &self.wanted else { return Ok(Retired::default()) };
-        let applied = kept.iter().flat_map(|outcome| &outcome.applied);
+        let applied = kept.iter().flat_map(|outcome| &outcome.applied).filter(|delete| !delete.stays);
         let mut named: HashMap<&DeleteKey, Option<&[String]>> = wanted.iter().map(|key| (*key, None)).collect();
         for delete in applied {
             let others = named.entry(&delete.key).or_default();
@@ -102,12 +93,17 @@ impl<'a> Retirement<'a> {
         };
         let removed: HashSet<&str> =
             kept.iter().flat_map(|outcome| outcome.inputs.iter().map(String::as_str)).collect();
+        let vectored = check.vectored(list);
+        if vectored != self.vectored {
+            self.digests.clear();
+            self.vectored.clone_from(&vectored);
+        }
         let hasher = self.hasher.clone();
         let left = self
             .left(table, list, check, newest, &removed)
             .await
             .while_doing(|| format!("looking for the data files of old deletes in {}", table.name))?;
-        let left = Left::of(left, hasher);
+        let left = Left::of(left, &vectored, hasher);
         let mut retired = Retired::default();
         for candidate in candidates {
             let everywhere = table
@@ -173,76 +169,17 @@ impl<'a> Retirement<'a> {
             .map(|file| async move { read_manifest(&table.store, &file).await.map(|manifest| (file, manifest)) })
             .buffer_unordered(MANIFESTS_AT_ONCE);
         while let Some((file, manifest)) = reading.try_next().await? {
-            let digest = Digest::of(&file, &manifest, removed, &self.hasher);
+            let digest = Digest::of(&file, &manifest, removed, &self.vectored, &self.hasher);
             self.digests.insert(file.manifest_path, digest);
         }
         // Which inputs of a manifest are replaced may change from attempt to attempt.
         for file in relevant() {
             if let Some(manifest) = check.holder(&file.manifest_path) {
-                let digest = Digest::of(file, manifest, removed, &self.hasher);
+                let digest = Digest::of(file, manifest, removed, &self.vectored, &self.hasher);
                 self.digests.insert(file.manifest_path.clone(), digest);
             }
         }
         Ok(relevant().filter_map(|manifest| self.digests.get(&manifest.manifest_path)).collect())
-    }
-}
-
-impl Digest {
-    fn of(file: &ManifestFile, manifest: &Manifest, removed: &HashSet<&str>, hasher: &RandomState) -> Self {
-        let mut digest = Self { spec_id: file.partition_spec_id, ..Self::default() };
-        for entry in manifest.entries() {
-            if entry.status == ManifestStatus::Deleted || removed.contains(entry.file_path()) {
-                continue;
-            }
-            let sequence = entry.sequence_number().unwrap_or(0);
-            digest.paths.insert(hasher.hash_one(entry.file_path()));
-            match digest.lowest.get_mut(entry.data_file().partition()) {
-                Some(lowest) => *lowest = sequence.min(*lowest),
-                None => {
-                    digest.lowest.insert(entry.data_file().partition().clone(), sequence);
-                }
-            }
-        }
-        digest
-    }
-}
-
-/// The data files that stay.
-struct Left<'d> {
-    lowest: HashMap<(i32, &'d Struct), i64>,
-    lowest_of_all: i64,
-    digests: Vec<&'d Digest>,
-    hasher: RandomState,
-}
-
-impl<'d> Left<'d> {
-    fn of(digests: Vec<&'d Digest>, hasher: RandomState) -> Self {
-        let mut lowest: HashMap<(i32, &Struct), i64> = HashMap::new();
-        for digest in &digests {
-            for (partition, sequence) in &digest.lowest {
-                let known = lowest.entry((digest.spec_id, partition)).or_insert(*sequence);
-                *known = (*known).min(*sequence);
-            }
-        }
-        let lowest_of_all = lowest.values().copied().min().unwrap_or(i64::MAX);
-        Self { lowest, lowest_of_all, digests, hasher }
-    }
-
-    /// Whether a delete may apply to one of them.
-    fn needs(&self, delete: &Candidate<'_>, everywhere: bool, others: Option<&[String]>) -> bool {
-        let lives = |path: &str| {
-            let hash = self.hasher.hash_one(path);
-            self.digests.iter().any(|digest| digest.paths.contains(&hash))
-        };
-        let data = delete.entry.data_file();
-        let here = || self.lowest.get(&(delete.manifest.partition_spec_id, data.partition())).copied();
-        let oldest = match (delete.content, data.referenced_data_file(), others) {
-            (DeleteContent::Position, Some(path), _) => return lives(&path),
-            (DeleteContent::Position, None, Some(others)) => return others.iter().any(|path| lives(path)),
-            (DeleteContent::Equality, ..) if everywhere => Some(self.lowest_of_all),
-            _ => here(),
-        };
-        oldest.is_some_and(|data| delete.content.reaches(delete.sequence, data))
     }
 }
 
@@ -259,7 +196,8 @@ fn covers(outcome: &Outcome, delete: &Candidate<'_>, everywhere: bool, found: &F
         };
         place && delete.content.reaches(delete.sequence, entry.sequence_number().unwrap_or(0))
     };
-    outcome.applied.iter().any(|applied| applied.key == delete.key) || !outcome.inputs.iter().any(reaches)
+    outcome.applied.iter().any(|applied| applied.key == delete.key && !applied.stays)
+        || !outcome.inputs.iter().any(reaches)
 }
 
 /// The name of a delete entry.

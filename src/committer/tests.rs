@@ -125,6 +125,7 @@ impl Fixture {
             columns: Default::default(),
             split_offsets: vec![4],
             sort_order_id: None,
+            vector: None,
         };
         Outcome {
             task,
@@ -136,6 +137,7 @@ impl Fixture {
             rows_out: records,
             rows_deleted: 0,
             applied: Vec::new(),
+            without_ids: false,
             bytes_read: 1,
             bytes_written: 1,
             seconds: 0.0,
@@ -180,6 +182,7 @@ fn appended(path: &str) -> AppendFile {
         columns: Default::default(),
         split_offsets: Vec::new(),
         sort_order_id: None,
+        vector: None,
     };
     AppendFile { file, spec_id: 0, partition: Struct::empty() }
 }

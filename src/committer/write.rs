@@ -83,7 +83,7 @@ impl<'a> Written<'a> {
             for file in &outcome.outputs {
                 let made = match outcome.route {
                     Route::Transfer => moved(entry.data_file(), *spec_id, &file.path)?,
-                    Route::Copy | Route::Merge | Route::Encode | Route::Sort | Route::Deletes => {
+                    Route::Copy | Route::Merge | Route::Encode | Route::Sort | Route::Deletes | Route::Vectors => {
                         data_file(file, *spec_id, entry.data_file().partition(), schema)?
                     }
                 };

@@ -34,7 +34,7 @@ pub use sample::sample_ratio;
 
 use crate::error::{Context, Error, Result};
 use crate::lake::{Ambient, Spill, Store};
-use crate::model::{CompactPolicy, MIB, NewFile, Outcome, RewriteTask, Route, TableName, Verify};
+use crate::model::{CompactPolicy, MIB, NewFile, Outcome, RewriteTask, Route, TableName, TaskDelete, Verify};
 use crate::telemetry::Progress;
 use budget::Budget;
 use deletes::Masks;
@@ -171,7 +171,7 @@ impl Executor {
         let rows_in: u64 = task.inputs.iter().map(|input| input.records).sum();
         let (rows_out, bytes_read) = match task.route {
             // What is read of the inputs is a few columns at most.
-            Route::Deletes => (rows_in - written, task.deletes.iter().map(|delete| delete.size).sum()),
+            Route::Deletes | Route::Vectors => (rows_in - written, task.deletes.iter().map(TaskDelete::bytes).sum()),
             _ => (written, task.inputs.iter().map(|input| input.size).sum()),
         };
         Ok(Outcome {
@@ -183,8 +183,9 @@ impl Executor {
             rows_deleted,
             applied,
             rows_out,
+            without_ids: !task.route.keeps_files() && task.inputs.iter().all(|input| input.first_row_id.is_none()),
             bytes_read,
-            bytes_written: outputs.iter().map(|file| file.size).sum(),
+            bytes_written: bytes_of(&outputs),
             outputs,
             seconds: start.elapsed().as_secs_f64(),
         })
@@ -193,6 +194,12 @@ impl Executor {
 
 fn input_bytes(task: &RewriteTask) -> u64 {
     task.inputs.iter().map(|input| input.size).sum()
+}
+
+/// Bytes of files; those that hold several outputs count once.
+fn bytes_of(outputs: &[NewFile]) -> u64 {
+    let sizes: HashMap<&str, u64> = outputs.iter().map(|file| (file.path.as_str(), file.size)).collect();
+    sizes.values().sum()
 }
 
 /// The input bytes of a full row group of this task.
@@ -229,6 +236,7 @@ fn run(job: &Job, written: &parking::Written) -> Result<Vec<NewFile>> {
         Route::Merge | Route::Encode => parquet::rewrite(job, written)?,
         Route::Sort => parquet::sorted(job, written)?,
         Route::Deletes => return deletes::write(job, written),
+        Route::Vectors => return deletes::write_vectors(job, written),
         Route::Transfer => return Err(Error::internal("whole files are moved by the transfer, not by a rewrite")),
     };
     verify::stats(job, &outputs)?;

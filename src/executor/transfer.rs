@@ -43,6 +43,7 @@ impl Executor {
             columns: BTreeMap::new(),
             split_offsets: Vec::new(),
             sort_order_id: None,
+            vector: None,
         };
         Ok(Outcome {
             task: task.id,
@@ -53,6 +54,8 @@ impl Executor {
             rows_in: input.records,
             rows_deleted: 0,
             applied: Vec::new(),
+            // The file keeps what it has, or gets, wherever it is.
+            without_ids: false,
             rows_out: input.records,
             bytes_read: input.size,
             bytes_written: input.size,

@@ -96,9 +96,8 @@ impl<'a> Work<'a> {
                 ..plan.policy.partial_progress
             },
             hopeless: &[Kind::Exhausted],
-            retire: plan
-                .policy
-                .remove_dangling_deletes
+            // Where deletes are written anew, what they stand for goes in any case.
+            retire: (plan.policy.remove_dangling_deletes || plan.policy.only_deletes)
                 .then(|| plan.retired().map(|delete| delete.key.clone()).collect()),
             summary: BTreeMap::new(),
             tells_ratios: true,
@@ -327,8 +326,7 @@ impl<'a> Run<'a> {
     }
 
     async fn discard<'o>(&self, outcomes: impl IntoIterator<Item = &'o Outcome>) {
-        let paths: Vec<String> =
-            outcomes.into_iter().flat_map(|outcome| outcome.outputs.iter().map(|file| file.path.clone())).collect();
+        let paths: Vec<String> = outcomes.into_iter().flat_map(Outcome::written).map(str::to_owned).collect();
         reclaim::discard(&self.loaded.store, &paths).await;
     }
 }

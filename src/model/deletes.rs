@@ -65,6 +65,13 @@ pub struct TaskDelete {
     pub equality_ids: Vec<i32>,
 }
 
+impl TaskDelete {
+    /// The bytes that reading it takes.
+    pub fn bytes(&self) -> u64 {
+        self.length.unwrap_or(self.size)
+    }
+}
+
 impl From<&DeleteFile> for TaskDelete {
     fn from(delete: &DeleteFile) -> Self {
         Self {
@@ -92,6 +99,9 @@ pub struct AppliedDelete {
     /// many. Only such a list can tell that a file of a whole partition's positions is no longer needed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub others: Option<Vec<String>>,
+    /// It stays: a deletion vector that already says what a new one of its file would.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub stays: bool,
 }
 
 /// What becomes of a live delete file, and why.

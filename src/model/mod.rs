@@ -51,7 +51,7 @@ pub use manifests::{ManifestPlan, ManifestPolicy, ManifestReason, ManifestTask};
 pub use name::TableName;
 pub use operation::Operation;
 pub use orphans::{Judged, LocationCount, Orphan, OrphanPlan, OrphanPolicy, OrphanSkip, judge, orphan_kind};
-pub use outcome::{ColumnStats, NewFile, Outcome};
+pub use outcome::{ColumnStats, NewFile, NewVector, Outcome};
 pub use plan::{
     Base, CompactPlan, Estimate, InputFile, OutputSpec, PLAN_VERSION, Plan, PlanTotals, RewriteTask, Route, SavedPlan,
     Skipped, Task,

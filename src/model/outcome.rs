@@ -1,6 +1,6 @@
 //! What running a task made: serialisable, so that it may cross a process boundary on its way to the committer.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -23,7 +23,18 @@ pub struct ColumnStats {
     pub upper: Option<Vec<u8>>,
 }
 
-/// A data file that was written and is complete in the store.
+/// A deletion vector that was written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewVector {
+    /// The only data file whose rows it deletes.
+    pub data_file: String,
+    /// Where it begins in its Puffin file.
+    pub offset: u64,
+    /// Its bytes.
+    pub length: u64,
+}
+
+/// A file that was written and is complete in the store; one deletion vector of a Puffin file that holds several.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NewFile {
     /// Location.
@@ -38,6 +49,9 @@ pub struct NewFile {
     pub split_offsets: Vec<i64>,
     /// The sort order that the file's rows are in, where that is true.
     pub sort_order_id: Option<i32>,
+    /// The deletion vector in it, if it is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vector: Option<NewVector>,
 }
 
 /// What running one task made.
@@ -47,9 +61,9 @@ pub struct Outcome {
     pub task: u32,
     /// The partition spec of inputs and outputs.
     pub spec_id: i32,
-    /// Locations of the files that are replaced; of those whose deletes are, by [`Route::Deletes`].
+    /// Locations of the files that are replaced; of those whose deletes are, where the route [keeps them](Route::keeps_files).
     pub inputs: Vec<String>,
-    /// The files that replace them; delete files, by [`Route::Deletes`].
+    /// The files that replace them, or the new delete files.
     pub outputs: Vec<NewFile>,
     /// How it was done.
     pub route: Route,
@@ -63,6 +77,9 @@ pub struct Outcome {
     /// The deletes that were applied.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub applied: Vec<AppliedDelete>,
+    /// The rows were rewritten while none of them had an id: it is lost if they have got one when this is committed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub without_ids: bool,
     /// Bytes of the inputs.
     pub bytes_read: u64,
     /// Bytes of the outputs.
@@ -74,11 +91,21 @@ pub struct Outcome {
 impl Outcome {
     /// Whether the inputs go when the outcome is committed; otherwise they stay, with new deletes.
     pub fn replaces_inputs(&self) -> bool {
-        self.route != Route::Deletes
+        !self.route.keeps_files()
     }
 
     /// The data files that go.
     pub fn replaced(&self) -> &[String] {
         if self.replaces_inputs() { &self.inputs } else { &[] }
+    }
+
+    /// The data files that get new deletion vectors.
+    pub fn vectors(&self) -> impl Iterator<Item = &str> {
+        self.outputs.iter().filter_map(|output| output.vector.as_ref()).map(|vector| vector.data_file.as_str())
+    }
+
+    /// Locations of what was written, each once: deletion vectors share files.
+    pub fn written(&self) -> BTreeSet<&str> {
+        self.outputs.iter().map(|output| output.path.as_str()).collect()
     }
 }

@@ -64,6 +64,15 @@ pub enum Route {
     Transfer,
     /// The files stay; the deletes that apply to them are written anew, as positions.
     Deletes,
+    /// The files stay; the deletes that apply to them are written anew, as one deletion vector a file (format version 3).
+    Vectors,
+}
+
+impl Route {
+    /// Whether data files stay as they are, with new deletes.
+    pub fn keeps_files(self) -> bool {
+        matches!(self, Self::Deletes | Self::Vectors)
+    }
 }
 
 /// What should come out of a task.

@@ -75,11 +75,11 @@ pub enum TaskReason {
         files: u64,
     },
     /// Equality deletes become positions, which readers apply without comparing rows; small files of positions are merged
-    /// on the way.
+    /// on the way. Both become deletion vectors from format version 3 on.
     Convert {
         /// Equality delete files.
         equality: u64,
-        /// Small files of positions.
+        /// Files of positions.
         positions: u64,
     },
     /// At least `min-input-files` small files of positions become fewer.
@@ -250,6 +250,7 @@ impl fmt::Display for TaskReason {
             Self::Recompress => f.write_str("another codec"),
             Self::Deletes { files: 1 } => f.write_str("a file with too many deletes"),
             Self::Deletes { files } => write!(f, "{files} files with too many deletes"),
+            Self::Convert { equality: 0, positions } => write!(f, "{positions} files of positions"),
             Self::Convert { equality, positions: 0 } => write!(f, "{equality} files of equality deletes"),
             Self::Convert { equality, positions } => {
                 write!(f, "{equality} files of equality deletes and {positions} of positions")

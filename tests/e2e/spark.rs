@@ -37,14 +37,26 @@ fn should_compact_what_spark_wrote_so_that_spark_reads_the_same() {
     let catalog = format!("sqlite://{folder}/catalog.db");
     // Equality deletes as Flink writes them, by a column that was renamed since.
     let uri = format!("uri=sqlite:///{folder}/catalog.db");
-    let of_mor = ["--name", "c", "--prop", "type=sql", "--prop", &uri, "--table", "db.mor"];
-    for by in [["--equality", "3,4,1003,2004,9999"], ["--by", "area=r3,r5,r99"]] {
-        python("delete_files.py", &[&of_mor[..], &by[..]].concat());
+    let by_pyiceberg = |table| ["--name", "c", "--prop", "type=sql", "--prop", &uri, "--table", table];
+    for table in ["db.mor", "db.upgraded"] {
+        for by in [["--equality", "3,4,1003,2004,9999"], ["--by", "area=r3,r5,r99"]] {
+            python("delete_files.py", &[&by_pyiceberg(table)[..], &by[..]].concat());
+        }
     }
-    let before = spark("read", &folder);
-    let deletes = ["compact", "--deletes", "--catalog", &catalog, "--table", "db.mor", "--verify", "content", "--json"];
-    let report = icewright(&deletes).exits(0).report();
-    assert_eq!((&report["status"], &report["delete_files_after"]), (&"committed".into(), &2.into()), "{report}");
+    let before = spark("upgrade", &folder);
+    assert_eq!(before["upgraded"]["vectors"]["vectors"], 0, "files of positions, and equality deletes: {before}");
+    // Positions for version 2, a file a partition; deletion vectors for version 3, one a data file.
+    for (table, files) in [("mor", 2), ("upgraded", 12)] {
+        let name = format!("db.{table}");
+        let args = ["compact", "--deletes", "--catalog", &catalog, "--table", &name, "--verify", "content", "--json"];
+        let report = icewright(&args).exits(0).report();
+        assert_eq!(
+            (&report["status"], &report["delete_files_after"]),
+            (&json!("committed"), &json!(files)),
+            "{report}"
+        );
+        assert_eq!(icewright(&args).exits(0).report()["status"], "nothing-to-do");
+    }
     for table in TABLES {
         let name = format!("db.{table}");
         let args = ["rewrite-manifests", "--catalog", &catalog, "--table", &name, "--rewrite-all", "--json"];
@@ -59,9 +71,15 @@ fn should_compact_what_spark_wrote_so_that_spark_reads_the_same() {
         assert_eq!(key(&rewritten[table]), key(&before[table]), "{table}: the same through rewritten manifests");
     }
     assert_eq!(rewritten["upgraded"]["ids"], rewritten["upgraded"]["rows"], "{rewritten}");
-    for table in TABLES {
+    assert_eq!(rewritten["upgraded"]["vectors"], json!({"deletes": 12, "files": 2, "vectors": 12}), "{rewritten}");
+    // PyIceberg reads the vectors as well.
+    let args = [&by_pyiceberg("db.upgraded")[..], &["--no-duckdb"]].concat();
+    let read: Value = serde_json::from_str(&python("rows.py", &args)).unwrap();
+    assert_eq!((&read["rows"], &read["problems"]), (&rewritten["upgraded"]["rows"], &json!([])), "{read}");
+    // The upgraded table keeps its vectors: Spark is to add its own deletes to them.
+    for table in TABLES.into_iter().filter(|table| *table != "upgraded") {
         let report = compact(&catalog, table, if ORDERED.contains(&table) { &["--strategy", "sort"] } else { &[] });
-        if table == "mor" || table == "upgraded" || table == "v3" {
+        if table == "mor" || table == "v3" {
             assert_eq!(&report["delete_files_after"], &json!(0), "{report}");
             let rows = 3000 - report["rows_deleted"].as_u64().unwrap();
             assert_eq!(before[table]["rows"], json!(rows), "{report}");
@@ -84,7 +102,7 @@ fn should_compact_what_spark_wrote_so_that_spark_reads_the_same() {
         for key in ["rows", "hash", "ids", "lineage", "max"] {
             assert_eq!(before[key], after[key], "{table} {key}");
         }
-        assert_ne!(before["files"], after["files"], "{table}: {before} {after}");
+        assert_eq!(before["files"] != after["files"], table != "upgraded", "{table}: {before} {after}");
         // What was sorted by the table's order says so; nothing else does.
         let order = i32::from(ORDERED.contains(&table));
         assert_eq!(after["orders"], json!([order]), "{table}: {after}");
@@ -93,6 +111,7 @@ fn should_compact_what_spark_wrote_so_that_spark_reads_the_same() {
     for table in ["upgraded", "v3"] {
         assert_eq!(changed[table]["ids"], changed[table]["rows"], "{changed}");
         assert_ne!(changed[table]["lineage"], after[table]["lineage"], "{changed}");
+        assert_eq!(changed[table]["vectors"]["deletes"], changed[table]["vectors"]["vectors"], "{changed}");
         compact(&catalog, table, &["--rewrite-all"]);
     }
     let again = spark("read", &folder);
@@ -113,7 +132,7 @@ fn compact(catalog: &str, table: &str, more: &[&str]) -> Value {
 
 fn without_lineage(digest: &Value) -> Value {
     let mut digest = digest.clone();
-    for key in ["ids", "lineage", "max"] {
+    for key in ["ids", "lineage", "max", "vectors"] {
         digest.as_object_mut().unwrap().remove(key);
     }
     digest

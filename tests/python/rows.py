@@ -12,6 +12,7 @@ import pyarrow as pa
 from duckdb_extensions import import_extension
 
 import lake
+from pyiceberg.manifest import FileFormat
 
 
 def duck(metadata_location):
@@ -29,11 +30,12 @@ def check(table):
     snapshot = table.current_snapshot()
     if snapshot is None:
         return problems, 0
-    files = records = size = delete_files = positions = equalities = 0
+    files = records = size = delete_files = vectors = positions = equalities = 0
     seen = set()
     for manifest in snapshot.manifests(table.io):
         for entry in manifest.fetch_manifest_entry(table.io, discard_deleted=True):
             data = entry.data_file
+            vectors += data.file_format == FileFormat.PUFFIN
             size += data.file_size_in_bytes
             if int(data.content) != 0:
                 delete_files += 1
@@ -54,6 +56,8 @@ def check(table):
     summary = snapshot.summary.additional_properties if snapshot.summary else {}
     sums = {"total-data-files": files, "total-records": records, "total-files-size": size,
             "total-delete-files": delete_files, "total-position-deletes": positions, "total-equality-deletes": equalities}
+    if vectors:  # they count with their own size, which PyIceberg 0.12 does not read
+        del sums["total-files-size"]
     for key, have in sums.items():
         if key in summary and int(summary[key]) != have:
             problems.append(f"summary {key} is {summary[key]}, the entries say {have}")

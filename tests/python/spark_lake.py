@@ -1,9 +1,9 @@
 """Makes tables with Spark, and reads them with Spark: Iceberg's reference implementation.
 
-    spark_lake.py make|change|read DIR JARS
+    spark_lake.py make|upgrade|change|read DIR JARS
 
 Five tables in a SQLite catalog below DIR: copy-on-write (version 2), version 1, merge-on-read with position deletes, such
-a one upgraded to version 3 at the end, and version 3 with deletion vectors; all partitioned by day, with rows deleted and
+a one for `upgrade` to make it version 3, and version 3 with deletion vectors; all partitioned by day, with rows deleted and
 the schema evolved; the first and the last get a sort order in the end. `change` adds, updates and deletes rows of those of version 3. Prints a digest of each.
 """
 import glob
@@ -58,7 +58,6 @@ def make(spark):
         spark.sql(f"delete from c.db.{table} where id % 1000 = 7 and ts >= timestamp'2024-03-02'")
         spark.sql(f"alter table c.db.{table} add column extra string")
         spark.sql(f"alter table c.db.{table} rename column region to area")
-    spark.sql("alter table c.db.upgraded set tblproperties ('format-version'='3')")
     for table in ("cow", "v3"):
         spark.sql(f"alter table c.db.{table} write locally ordered by area desc nulls last, bucket(8, id), ts")
 
@@ -72,6 +71,10 @@ def change(spark):
         spark.sql(f"delete from c.db.{table} where id % 1000 in (11, 12, 13)")
 
 
+def upgrade(spark):
+    spark.sql("alter table c.db.upgraded set tblproperties ('format-version'='3', 'write.update.mode'='merge-on-read')")
+
+
 def digest(spark, table):
     row = spark.sql("select count(*), sum(xxhash64(*)) from (select id, ts, area, price, d, arr, m.a as a, "
                     f"m.b['k'] as k, b, extra from c.db.{table})").collect()[0]
@@ -79,7 +82,10 @@ def digest(spark, table):
     found = {"rows": row[0], "hash": str(row[1]), "files": files}
     orders = spark.sql(f"select distinct sort_order_id from c.db.{table}.data_files").collect()
     found["orders"] = sorted({order[0] or 0 for order in orders})
-    if table in VERSION_3:
+    if spark.sql(f"show tblproperties c.db.{table} ('format-version')").collect()[0][1] == "3":
+        deletes = spark.sql(f"select count(*), count(distinct file_path), sum(int(file_format = 'PUFFIN')) from c.db.{table}"
+                            ".delete_files").collect()[0]
+        found["vectors"] = {"deletes": deletes[0], "files": deletes[1], "vectors": deletes[2]}
         ids = spark.sql("select count(distinct _row_id), sum(xxhash64(id, _row_id, _last_updated_sequence_number)), "
                         f"max(_row_id) from c.db.{table}").collect()[0]
         found |= {"ids": ids[0], "lineage": str(ids[1]), "max": ids[2]}
@@ -91,6 +97,8 @@ def main():
     spark = session(folder, jars)
     if action == "make":
         make(spark)
+    if action == "upgrade":
+        upgrade(spark)
     if action == "change":
         change(spark)
     print(json.dumps({table: digest(spark, table) for table in TABLES}))

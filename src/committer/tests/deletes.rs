@@ -41,7 +41,12 @@ impl Fixture {
         outcome.outputs[0].records -= 2;
         outcome.applied = applied
             .iter()
-            .map(|(key, others)| AppliedDelete { key: (*key).clone(), used: true, others: others.clone() })
+            .map(|(key, others)| AppliedDelete {
+                key: (*key).clone(),
+                used: true,
+                others: others.clone(),
+                stays: false,
+            })
             .collect();
         outcome
     }

@@ -22,6 +22,11 @@ impl Mask {
         self.0.as_ref().map_or(0, |deleted| deleted.len())
     }
 
+    /// The deleted positions; `None` when there is none.
+    pub(crate) fn bitmap(&self) -> Option<&RoaringBitmap> {
+        self.0.as_deref()
+    }
+
     /// The deleted positions, ascending.
     pub(crate) fn positions(&self) -> impl Iterator<Item = u32> {
         self.0.iter().flat_map(|deleted| deleted.iter())

@@ -6,7 +6,9 @@
 mod equality;
 mod mask;
 mod positions;
+mod puffin;
 mod vector;
+mod vectors;
 mod write;
 
 use std::sync::Arc;
@@ -14,13 +16,14 @@ use std::sync::Arc;
 use tokio::runtime::Handle;
 
 pub(crate) use mask::Mask;
+pub(super) use vectors::write as write_vectors;
 pub(super) use write::write;
 
 use super::TableContext;
 use super::source::Source;
 use crate::error::{Error, Result};
 use crate::lake::{Ambient, Store};
-use crate::model::{AppliedDelete, RewriteTask};
+use crate::model::{AppliedDelete, FileFormat, RewriteTask, Route, TaskDelete};
 use positions::Positions;
 
 /// The masks of a task's inputs, in their order.
@@ -48,6 +51,12 @@ impl Masks {
     pub(crate) fn of(&self, input: usize) -> Result<Mask> {
         Ok(self.of.get(input).cloned().unwrap_or_default())
     }
+}
+
+/// The deletion vector that an input has, if it has one.
+fn vector_of(task: &RewriteTask, input: usize) -> Option<&TaskDelete> {
+    let deletes = task.inputs.get(input)?.deletes.iter();
+    deletes.filter_map(|number| task.deletes.get(*number as usize)).find(|delete| delete.format == FileFormat::Puffin)
 }
 
 /// The deletes of a task, applied.
@@ -95,6 +104,17 @@ pub(crate) fn resolve(inputs: &Inputs<'_>) -> Result<Resolved> {
         // A position beyond the end deletes nothing.
         if let Ok(end) = u32::try_from(source.rows()) {
             deleted.remove_range(end..);
+        }
+        let known = vector_of(inputs.task, masks.len()).filter(|_| inputs.task.route == Route::Vectors);
+        if let Some(known) = known.filter(|known| known.records == deleted.len()) {
+            // It holds no position that was not found: to write the same anew would gain nothing.
+            resolved
+                .applied
+                .iter_mut()
+                .filter(|applied| applied.key == known.key)
+                .for_each(|applied| applied.stays = true);
+            masks.push(Mask::default());
+            continue;
         }
         deleted.optimize();
         resolved.rows += deleted.len();

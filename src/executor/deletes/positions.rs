@@ -99,7 +99,12 @@ impl<'a> Positions<'a> {
                 *self.deleted[*input].lock().unwrap_or_else(PoisonError::into_inner) |= low;
             }
         }
-        Ok(AppliedDelete { key: delete.key.clone(), used: !positions.is_empty(), others: Some(Vec::new()) })
+        Ok(AppliedDelete {
+            key: delete.key.clone(),
+            used: !positions.is_empty(),
+            others: Some(Vec::new()),
+            stays: false,
+        })
     }
 
     fn read(&self, number: u32, delete: &TaskDelete, store: &Arc<Store>, runtime: &Handle) -> Result<AppliedDelete> {
@@ -127,7 +132,7 @@ impl<'a> Positions<'a> {
             }
         }
         let others = found.others.map(|others| others.into_iter().collect());
-        Ok(AppliedDelete { key: delete.key.clone(), used: found.used, others })
+        Ok(AppliedDelete { key: delete.key.clone(), used: found.used, others, stays: false })
     }
 
     /// Takes the pairs of one batch; rows are sorted by file, so there are long runs of one path.

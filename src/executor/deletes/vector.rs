@@ -1,6 +1,6 @@
 //! Deletion vectors: the deleted positions of one data file as a bitmap in a Puffin file (Puffin spec, "deletion-vector-v1").
 
-use roaring::RoaringTreemap;
+use roaring::{RoaringBitmap, RoaringTreemap};
 
 use crate::error::{Error, Result};
 
@@ -34,8 +34,32 @@ pub(super) fn parse(blob: &[u8]) -> Result<RoaringTreemap> {
     if bitmap.is_empty() { Ok(positions) } else { Err(broken("is longer than its bitmap")) }
 }
 
+/// A blob of positions below 2^32. The portable form of a 64-bit bitmap is the number of its parts, and of each part the
+/// upper half of its positions and a 32-bit bitmap of the lower ones.
+///
+/// # Errors
+/// `Internal` when the blob can't say how long it is.
+pub(super) fn serialize(positions: &RoaringBitmap) -> Result<Vec<u8>> {
+    let unsaid = || Error::internal("a deletion vector is larger than its frame can say");
+    let parts = u64::from(!positions.is_empty());
+    let bitmap = if parts == 0 { 0 } else { FRAME + positions.serialized_size() };
+    let length = MAGIC.len() + size_of::<u64>() + bitmap;
+    let mut blob = Vec::with_capacity(length + 2 * FRAME);
+    blob.extend(u32::try_from(length).map_err(|_| unsaid())?.to_be_bytes());
+    blob.extend(MAGIC);
+    blob.extend(parts.to_le_bytes());
+    if parts > 0 {
+        blob.extend(0u32.to_le_bytes());
+        positions.serialize_into(&mut blob).map_err(|e| unsaid().caused_by(e))?;
+    }
+    blob.extend(crc32fast::hash(&blob[FRAME..]).to_be_bytes());
+    Ok(blob)
+}
+
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn blob(positions: &RoaringTreemap) -> Vec<u8> {
@@ -45,6 +69,23 @@ mod tests {
         blob.extend_from_slice(&body);
         blob.extend_from_slice(&crc32fast::hash(&body).to_be_bytes());
         blob
+    }
+
+    proptest! {
+        #[test]
+        fn should_write_what_the_crate_writes_of_64_bits(
+            scattered in prop::collection::btree_set(any::<u32>(), 0..200),
+            start in any::<u32>(),
+            run in 0u32..100_000,
+        ) {
+            let mut positions: RoaringBitmap = scattered.into_iter().collect();
+            positions.insert_range(start..start.saturating_add(run));
+            positions.optimize();
+            let wide = RoaringTreemap::from_bitmaps([(0, positions.clone())].into_iter().filter(|(_, b)| !b.is_empty()));
+            let made = serialize(&positions).unwrap();
+            prop_assert_eq!(&made, &blob(&wide));
+            prop_assert_eq!(parse(&made).unwrap(), wide);
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Deletes written anew: one sorted list of (file, position) pairs a partition (spec, "Position Delete Files").
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray};
@@ -124,26 +125,40 @@ impl<'a> Files<'a> {
             columns: stats::file_columns(&metadata, &self.schema, &MetricsModes::full(), None)?,
             split_offsets: offsets.map(|chunk| i64::try_from(chunk.byte_range().0).unwrap_or(i64::MAX)).collect(),
             sort_order_id: None,
+            vector: None,
             path,
         })
     }
 }
 
 /// Reads what was written as a task would that applies it, and compares the masks (I3).
-fn read_back(job: &Job, made: &[NewFile]) -> Result<()> {
-    let delete = |file: &NewFile| TaskDelete {
-        key: DeleteKey { path: file.path.clone(), offset: None },
-        content: DeleteContent::Position,
-        format: FileFormat::Parquet,
-        size: file.size,
-        length: None,
-        records: file.records,
-        sequence_number: 0,
-        equality_ids: Vec::new(),
+pub(super) fn read_back(job: &Job, made: &[NewFile]) -> Result<()> {
+    let delete = |file: &NewFile| {
+        let vector = file.vector.as_ref();
+        TaskDelete {
+            key: DeleteKey { path: file.path.clone(), offset: vector.map(|vector| vector.offset) },
+            content: DeleteContent::Position,
+            format: if vector.is_some() { FileFormat::Puffin } else { FileFormat::Parquet },
+            size: file.size,
+            length: vector.map(|vector| vector.length),
+            records: file.records,
+            sequence_number: 0,
+            equality_ids: Vec::new(),
+        }
     };
     let mut task = RewriteTask { deletes: made.iter().map(delete).collect(), ..job.task.clone() };
-    let all: Vec<u32> = (0..).take(made.len()).collect();
-    task.inputs.iter_mut().for_each(|input| input.deletes.clone_from(&all));
+    // A vector is about one data file, a list of positions about any.
+    let mut of_one: HashMap<&str, Vec<u32>> = HashMap::new();
+    let mut of_all = Vec::new();
+    for (file, number) in made.iter().zip(0..) {
+        match &file.vector {
+            Some(vector) => of_one.entry(&vector.data_file).or_default().push(number),
+            None => of_all.push(number),
+        }
+    }
+    for input in &mut task.inputs {
+        input.deletes = of_all.iter().chain(of_one.get(input.path.as_str()).into_iter().flatten()).copied().collect();
+    }
     let positions = Positions::new(&task);
     positions.read_all(&task, &job.store, &job.runtime)?;
     for (number, (found, input)) in positions.finish().zip(&task.inputs).enumerate() {

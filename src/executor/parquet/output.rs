@@ -94,6 +94,7 @@ impl<'a> Files<'a> {
             columns,
             split_offsets,
             sort_order_id: self.job.task.sort_order_id,
+            vector: None,
         };
         Ok(Output { file, metadata, removed_nulls })
     }

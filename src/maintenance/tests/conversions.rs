@@ -7,12 +7,12 @@ use crate::lake::{LoadOptions, load_state};
 use crate::model::{CompactPolicy, DeleteContent, Plan, SavedPlan, Status};
 use crate::planner::seal;
 
-fn deletes_alone() -> CompactPolicy {
+pub(super) fn deletes_alone() -> CompactPolicy {
     CompactPolicy { only_deletes: true, ..policy() }
 }
 
 impl Lake {
-    async fn plan_deletes(&self) -> SavedPlan {
+    pub(super) async fn plan_deletes(&self) -> SavedPlan {
         let planned = self.maintenance.plan_compaction(&self.name, &|_, _| Ok(deletes_alone())).await.unwrap();
         seal(Plan::Compact(planned.plan)).unwrap()
     }

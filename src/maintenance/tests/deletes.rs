@@ -2,6 +2,7 @@
 //!
 //! `ICEWRIGHT_SEEDS` sets the number of random tables (24).
 
+use iceberg::spec::FormatVersion;
 use proptest::prelude::*;
 
 use super::lake::{Commit, EXTRA, ID, Lake, NUM, PART, Row, TEXT};
@@ -31,6 +32,8 @@ enum Op {
         rows: Vec<Short>,
     },
     Evolve(u8),
+    /// To format version 3.
+    Upgrade,
     /// A compaction, with other writers at work between its plan and its commit.
     Compact {
         /// Of deletes alone.
@@ -63,6 +66,7 @@ fn op() -> impl Strategy<Value = Op> {
     prop_oneof![
         6 => write(),
         1 => (0u8..4).prop_map(Op::Evolve),
+        1 => Just(Op::Upgrade),
         4 => (any::<bool>(), 1u64..4, prop_oneof![Just(0.1), Just(1.0)], between).prop_map(
             |(deletes, min_input_files, ratio, between)| Op::Compact { deletes, min_input_files, ratio, between }
         ),
@@ -105,7 +109,7 @@ impl Lake {
                 let of = scoped.then(|| live[*first].path.clone());
                 let pairs: Vec<_> =
                     picked.iter().map(|index| (live[*index].path.clone(), live[*index].position)).collect();
-                self.positions(&mut commit, *part, &pairs, of);
+                self.delete_rows(&mut commit, *part, &pairs, of).await;
                 for index in picked {
                     let shown = |row: &Row| self.fields.iter().map(|(id, ..)| row.get(id).cloned()).collect::<Vec<_>>();
                     let null =
@@ -149,6 +153,12 @@ impl Lake {
                 .await;
                 return;
             }
+            Op::Upgrade => {
+                if self.version < FormatVersion::V3 {
+                    self.upgrade().await;
+                }
+                return;
+            }
             Op::Compact { .. } => return,
         }
         self.commit(commit).await;
@@ -168,7 +178,15 @@ impl Lake {
         for op in between {
             self.write(op).await;
         }
+        let ids = self.lineage().await;
         let report = self.maintenance.apply(&saved).await;
+        let kept = self.lineage().await;
+        // A row that had an id still has it; others have got one.
+        if self.version >= FormatVersion::V3
+            && ids.iter().any(|(row, id)| id.0.is_some() && !kept.contains(&(row.clone(), *id)))
+        {
+            return Err(format!("row ids were {ids:?}, and are {kept:?}"));
+        }
         match (report.status, &report.error) {
             (Status::Committed | Status::NothingToDo, None) => {}
             // Others were at work: groups may have been dropped.
@@ -184,8 +202,23 @@ impl Lake {
         Ok(())
     }
 
-    async fn run(ops: &[Op]) -> Result<(), String> {
-        let mut lake = Self::new().await;
+    /// The table's rows with what says where they came from.
+    async fn lineage(&self) -> Vec<(Row, (Option<i64>, i64))> {
+        let mut rows: Vec<_> = read(&self.load().await)
+            .await
+            .into_iter()
+            .map(|found| (self.shown_row(found.row), found.lineage))
+            .collect();
+        rows.sort();
+        rows
+    }
+
+    fn shown_row(&self, row: Row) -> Row {
+        self.fields.iter().map(|(id, ..)| (*id, row.get(id).cloned().unwrap_or(Value::Null))).collect()
+    }
+
+    async fn run(version: FormatVersion, ops: &[Op]) -> Result<(), String> {
+        let mut lake = Self::of_version(version).await;
         for (number, op) in ops.iter().enumerate() {
             match op {
                 Op::Compact { deletes, min_input_files, ratio, between } => {
@@ -211,7 +244,7 @@ fn cases() -> u32 {
 /// A case that once failed: promotion alone, of a table without rows.
 #[tokio::test]
 async fn should_promote_a_column_of_an_empty_table() {
-    Lake::run(&[Op::Evolve(0)]).await.unwrap();
+    Lake::run(FormatVersion::V2, &[Op::Evolve(0)]).await.unwrap();
 }
 
 proptest! {
@@ -222,9 +255,10 @@ proptest! {
     })]
 
     #[test]
-    fn should_hold_what_the_model_holds(ops in prop::collection::vec(op(), 1..14)) {
+    fn should_hold_what_the_model_holds(version_3 in any::<bool>(), ops in prop::collection::vec(op(), 1..14)) {
+        let version = if version_3 { FormatVersion::V3 } else { FormatVersion::V2 };
         let runtime = tokio::runtime::Runtime::new().unwrap();
-        let done = runtime.block_on(Lake::run(&ops));
+        let done = runtime.block_on(Lake::run(version, &ops));
         prop_assert!(done.is_ok(), "{}", done.unwrap_err());
     }
 }

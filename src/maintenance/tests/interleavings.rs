@@ -1,5 +1,7 @@
 //! What users of other tools lost rows to, or waited in vain for: each story once, by name.
 
+use iceberg::spec::FormatVersion;
+
 use super::lake::{Commit, ID, Lake, PART, Row, TEXT};
 use super::reader::{Value, read};
 use crate::error::Kind;
@@ -22,7 +24,11 @@ fn key(id: i64) -> Row {
 impl Lake {
     /// Three files of ten rows in each of two partitions: ids 0 to 29 in partition 0, 100 to 129 in partition 1.
     pub(super) async fn two_partitions() -> Self {
-        let mut lake = Self::new().await;
+        Self::two_partitions_of(FormatVersion::V2).await
+    }
+
+    pub(super) async fn two_partitions_of(version: FormatVersion) -> Self {
+        let mut lake = Self::of_version(version).await;
         for file in 0..3 {
             for part in 0..2 {
                 let rows: Vec<Row> = (0..10).map(|n| row(part, part * 100 + file * 10 + n)).collect();
@@ -49,7 +55,7 @@ impl Lake {
             .collect();
         assert_eq!(pairs.len(), ids.len());
         let mut commit = Commit::default();
-        self.positions(&mut commit, part, &pairs, None);
+        self.delete_rows(&mut commit, part, &pairs, None).await;
         self.commit(commit).await;
         self.model.retain(|row| !wanted.contains(&row[&ID]));
     }
@@ -65,7 +71,7 @@ impl Lake {
         });
     }
 
-    async fn plan(&self) -> SavedPlan {
+    pub(super) async fn plan(&self) -> SavedPlan {
         let planned = self.maintenance.plan_compaction(&self.name, &|_, _| Ok(policy())).await.unwrap();
         seal(Plan::Compact(planned.plan)).unwrap()
     }

@@ -1,12 +1,13 @@
 //! A table written as merge-on-read writers write, and a model of what it holds.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, Int32Array, Int64Array, RecordBatch, StringArray};
 use arrow_schema::DataType;
 use iceberg::spec::{
-    DataContentType, DataFile, DataFileBuilder, DataFileFormat, Literal, ManifestListWriter, ManifestWriterBuilder,
+    DataContentType, DataFile, DataFileBuilder, DataFileFormat, FormatVersion, Literal, ManifestContentType,
+    ManifestEntryRef, ManifestFile, ManifestListWriter, ManifestStatus, ManifestWriter, ManifestWriterBuilder,
     Operation, Schema, Snapshot, SnapshotReference, SnapshotRetention, Struct, Summary, TableMetadata,
 };
 use iceberg::{TableRequirement, TableUpdate};
@@ -16,7 +17,7 @@ use serde_json::json;
 
 use super::reader::{Value, read};
 use crate::executor::ExecutorSettings;
-use crate::lake::manifests::read_manifest_list;
+use crate::lake::manifests::{read_manifest, read_manifest_list};
 use crate::lake::parquet_schema::write_schema;
 use crate::lake::{Ambient, Catalog, LoadedTable, Swap, TableChange, connect_or_create, file_io};
 use crate::maintenance::Maintenance;
@@ -40,16 +41,26 @@ pub(super) struct Lake {
     pub(super) fields: Vec<(i32, &'static str, &'static str)>,
     /// The rows that live, with all values that they ever had.
     pub(super) model: Vec<Row>,
+    /// The format version.
+    pub(super) version: FormatVersion,
     dir: tempfile::TempDir,
     written: u32,
 }
 
 /// Files of one commit.
 #[derive(Default)]
-pub(super) struct Commit(Vec<(DataFile, i32)>);
+pub(super) struct Commit {
+    files: Vec<(DataFile, i32)>,
+    /// Deletion vectors that go: file and offset.
+    pub(super) replaced: HashSet<(String, i64)>,
+}
 
 impl Lake {
     pub(super) async fn new() -> Self {
+        Self::of_version(FormatVersion::V2).await
+    }
+
+    pub(super) async fn of_version(version: FormatVersion) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let settings = CatalogSettings::in_folder("test", dir.path());
         let ambient = Arc::new(Ambient::manual(1_700_000_000_000, 5));
@@ -57,7 +68,7 @@ impl Lake {
         let name = TableName::new(["db"], "t");
         let fields = vec![(ID, "id", "long"), (PART, "part", "int"), (TEXT, "text", "string"), (NUM, "num", "int")];
         let metadata: TableMetadata = serde_json::from_value(json!({
-            "format-version": 2, "table-uuid": "9c12d441-03fe-4693-9a96-a0705ddf69c1",
+            "format-version": version as u8, "next-row-id": 0, "table-uuid": "9c12d441-03fe-4693-9a96-a0705ddf69c1",
             "location": dir.path().join("db/t").display().to_string(), "last-sequence-number": 0,
             "last-updated-ms": 1_700_000_000_000i64, "last-column-id": 5, "current-schema-id": 0,
             "schemas": [document(0, &fields)], "default-spec-id": 1, "last-partition-id": 1000,
@@ -70,7 +81,7 @@ impl Lake {
         catalog.create_table(&name, metadata).await.unwrap();
         let resources = ExecutorSettings::new(256 * MIB, 2);
         let maintenance = Maintenance { catalog, ambient, resources, progress: Arc::default() };
-        Self { maintenance, name, fields, model: Vec::new(), dir, written: 0 }
+        Self { maintenance, name, fields, model: Vec::new(), version, dir, written: 0 }
     }
 
     fn catalog(&self) -> &Arc<dyn Catalog> {
@@ -110,12 +121,30 @@ impl Lake {
         change(&mut self.fields);
         let table = self.load().await;
         let id = table.metadata.schemas_iter().map(|schema| schema.schema_id()).max().unwrap_or(0) + 1;
-        // Catalogs make no such change for us: another engine's is written into the document itself.
-        let path = table.metadata_location.trim_start_matches("file://").to_owned();
+        let fields = document(id, &self.fields);
+        self.edit(|metadata| {
+            metadata["schemas"].as_array_mut().unwrap().push(fields);
+            metadata["current-schema-id"] = json!(id);
+        })
+        .await;
+    }
+
+    /// Catalogs make no such change for us: another engine's is written into the document itself.
+    async fn edit(&self, change: impl FnOnce(&mut serde_json::Value)) {
+        let path = self.load().await.metadata_location.trim_start_matches("file://").to_owned();
         let mut metadata: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
-        metadata["schemas"].as_array_mut().unwrap().push(document(id, &self.fields));
-        metadata["current-schema-id"] = json!(id);
+        change(&mut metadata);
         std::fs::write(&path, metadata.to_string()).unwrap();
+    }
+
+    /// Makes the table one of format version 3.
+    pub(super) async fn upgrade(&mut self) {
+        self.version = FormatVersion::V3;
+        self.edit(|metadata| {
+            metadata["format-version"] = json!(3);
+            metadata["next-row-id"] = json!(0);
+        })
+        .await;
     }
 
     /// Moves the table back to an older snapshot.
@@ -131,11 +160,11 @@ impl Lake {
         assert!(matches!(swapped, Swap::Committed { .. }), "{swapped:?}");
     }
 
-    fn path(&mut self, kind: &str) -> String {
+    pub(super) fn path(&mut self, name: &str) -> String {
         self.written += 1;
         let folder = self.dir.path().join("db/t/data");
         std::fs::create_dir_all(&folder).unwrap();
-        folder.join(format!("{kind}-{:05}.parquet", self.written)).display().to_string()
+        folder.join(format!("{:05}-{name}", self.written)).display().to_string()
     }
 
     /// Writes rows with these columns of the current schema.
@@ -163,7 +192,7 @@ impl Lake {
 
     /// Adds rows of one partition to the commit; the model learns of them when it is made.
     pub(super) fn append(&mut self, commit: &mut Commit, part: i64, rows: &[Row]) {
-        let path = self.path("data");
+        let path = self.path("data.parquet");
         let ids: Vec<i32> = self.fields.iter().map(|(id, ..)| *id).collect();
         self.parquet(&path, &ids, rows);
         commit.add(DataContentType::Data, path, rows.len(), Some(part), |_| {});
@@ -171,7 +200,7 @@ impl Lake {
 
     /// Adds an equality delete of one partition, or of the whole table, to the commit.
     pub(super) fn equality(&mut self, commit: &mut Commit, part: Option<i64>, ids: &[i32], keys: &[Row]) {
-        let path = self.path("equality");
+        let path = self.path("equality.parquet");
         self.parquet(&path, ids, keys);
         let ids = ids.to_vec();
         commit.add(DataContentType::EqualityDeletes, path, keys.len(), part, |file| {
@@ -179,9 +208,9 @@ impl Lake {
         });
     }
 
-    /// Adds position deletes of one partition to the commit; `of` names the file when they are all of one.
+    /// Adds position deletes of one partition to the commit, as a file; `of` names the data file when they are all of one.
     pub(super) fn positions(&mut self, commit: &mut Commit, part: i64, rows: &[(String, i64)], of: Option<String>) {
-        let path = self.path("positions");
+        let path = self.path("positions.parquet");
         let schema = json!({"type": "struct", "schema-id": 0, "fields": [
             {"id": 2_147_483_546, "name": "file_path", "required": true, "type": "string"},
             {"id": 2_147_483_545, "name": "pos", "required": true, "type": "long"}]});
@@ -206,7 +235,7 @@ impl Lake {
         let (id, io) = (self.maintenance.ambient.snapshot_id(), file_io(&table.store));
         let folder = format!("{}/metadata", table.metadata.location());
         let mut by_kind: BTreeMap<(bool, i32), Vec<DataFile>> = BTreeMap::new();
-        for (file, spec) in commit.0 {
+        for (file, spec) in commit.files {
             by_kind.entry((file.content_type() != DataContentType::Data, spec)).or_default().push(file);
         }
         let mut manifests = Vec::new();
@@ -215,7 +244,7 @@ impl Lake {
             let schema = table.metadata.current_schema().clone();
             let spec = table.metadata.partition_spec_by_id(spec).unwrap().as_ref().clone();
             let builder = ManifestWriterBuilder::new(output, Some(id), schema, spec);
-            let mut writer = if deletes { builder.build_v2_deletes() } else { builder.build_v2_data() };
+            let mut writer = self.writer(builder, deletes);
             for file in files {
                 writer.add_file(file, -1).unwrap();
             }
@@ -223,13 +252,19 @@ impl Lake {
         }
         let parent = table.metadata.current_snapshot();
         if let Some(parent) = parent {
-            manifests.extend(read_manifest_list(&table, parent).await.unwrap());
+            let before = read_manifest_list(&table, parent).await.unwrap();
+            manifests.extend(self.without(&table, id, before, &commit.replaced).await);
         }
         let parent = parent.map(|snapshot| snapshot.snapshot_id());
         let (path, sequence) = (format!("{folder}/snap-{id}.avro"), table.metadata.last_sequence_number() + 1);
         let output = io.new_output(&path).unwrap().writer().await.unwrap();
-        let mut list = ManifestListWriter::v2(output, id, parent, sequence);
+        let (v3, first_row) = (self.version == FormatVersion::V3, table.metadata.next_row_id());
+        let mut list = match v3 {
+            true => ManifestListWriter::v3(output, id, parent, sequence, Some(first_row)),
+            false => ManifestListWriter::v2(output, id, parent, sequence),
+        };
         list.add_manifests(manifests.into_iter()).unwrap();
+        let next_row = list.next_row_id();
         list.close().await.unwrap();
         let snapshot = Snapshot::builder()
             .with_snapshot_id(id)
@@ -238,16 +273,68 @@ impl Lake {
             .with_timestamp_ms(table.metadata.last_updated_ms() + 1)
             .with_manifest_list(path)
             .with_summary(Summary { operation: Operation::Overwrite, additional_properties: Default::default() })
-            .with_schema_id(table.metadata.current_schema_id())
-            .build();
+            .with_schema_id(table.metadata.current_schema_id());
+        let snapshot = match next_row.filter(|_| v3) {
+            Some(next) => snapshot.with_row_range(first_row, next - first_row).build(),
+            None => snapshot.build(),
+        };
         let reference = SnapshotReference::new(id, SnapshotRetention::branch(None, None, None));
         let set = TableUpdate::SetSnapshotRef { ref_name: "main".into(), reference };
         self.swap(&table, vec![TableUpdate::AddSnapshot { snapshot }, set]).await;
     }
 }
 
+impl Lake {
+    fn writer(&self, builder: ManifestWriterBuilder, deletes: bool) -> ManifestWriter {
+        match (self.version, deletes) {
+            (FormatVersion::V3, true) => builder.build_v3_deletes(),
+            (FormatVersion::V3, false) => builder.build_v3_data(),
+            (_, true) => builder.build_v2_deletes(),
+            (_, false) => builder.build_v2_data(),
+        }
+    }
+
+    /// Manifests from which these deletion vectors are gone.
+    async fn without(
+        &self,
+        table: &LoadedTable,
+        snapshot: i64,
+        list: Vec<ManifestFile>,
+        gone: &HashSet<(String, i64)>,
+    ) -> Vec<ManifestFile> {
+        let mut left = Vec::new();
+        for (number, file) in list.into_iter().enumerate() {
+            let goes = |entry: &ManifestEntryRef| {
+                let data = entry.data_file();
+                data.content_offset().is_some_and(|offset| gone.contains(&(data.file_path().to_owned(), offset)))
+            };
+            let manifest = read_manifest(&table.store, &file).await.unwrap();
+            if file.content == ManifestContentType::Data || !manifest.entries().iter().any(goes) {
+                left.push(file);
+                continue;
+            }
+            let path = format!("{}/metadata/{snapshot}-without-{number}.avro", table.metadata.location());
+            let spec = table.metadata.partition_spec_by_id(file.partition_spec_id).unwrap().as_ref().clone();
+            let output = file_io(&table.store).new_output(path).unwrap();
+            let schema = table.metadata.current_schema().clone();
+            let mut writer = self.writer(ManifestWriterBuilder::new(output, Some(snapshot), schema, spec), true);
+            for entry in manifest.entries().iter().filter(|entry| entry.status != ManifestStatus::Deleted) {
+                let (data, sequence) = (entry.data_file().clone(), entry.sequence_number().unwrap());
+                if goes(entry) {
+                    writer.add_delete_file(data, sequence, entry.file_sequence_number).unwrap();
+                } else {
+                    let by = entry.snapshot_id().unwrap();
+                    writer.add_existing_file(data, by, sequence, entry.file_sequence_number).unwrap();
+                }
+            }
+            left.push(writer.write_manifest_file().await.unwrap());
+        }
+        left
+    }
+}
+
 impl Commit {
-    fn add(
+    pub(super) fn add(
         &mut self,
         content: DataContentType,
         path: String,
@@ -261,7 +348,7 @@ impl Commit {
         file.content(content).file_format(DataFileFormat::Parquet).record_count(rows as u64).partition(partition);
         file.file_size_in_bytes(std::fs::metadata(&path).unwrap().len()).file_path(path);
         more(&mut file);
-        self.0.push((file.build().unwrap(), i32::from(part.is_some())));
+        self.files.push((file.build().unwrap(), i32::from(part.is_some())));
     }
 }
 

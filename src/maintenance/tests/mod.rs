@@ -6,3 +6,5 @@ mod dropped;
 mod interleavings;
 mod lake;
 mod reader;
+mod vectors;
+mod version3;

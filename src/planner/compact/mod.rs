@@ -130,7 +130,7 @@ pub fn plan(state: &TableState, policy: &CompactPolicy, now_ms: i64) -> Result<C
     skipped.sort_by(|a, b| a.path.cmp(&b.path));
     let deletes = fates(state, policy, &burdens, &tasks);
     let all = || tasks.iter().map(|Task::Rewrite(task)| task);
-    let rewrites = || all().filter(|task| task.route != Route::Deletes);
+    let rewrites = || all().filter(|task| !task.route.keeps_files());
     let totals = PlanTotals {
         files: state.files.len() as u64,
         bytes: state.data_bytes(),
@@ -140,7 +140,7 @@ pub fn plan(state: &TableState, policy: &CompactPolicy, now_ms: i64) -> Result<C
         output_bytes: rewrites().map(|task| task.output.bytes).sum(),
         delete_files: state.deletes.len() as u64,
         retired_delete_files: deletes.iter().filter(|delete| delete.fate.goes()).count() as u64,
-        new_delete_files: all().filter(|task| task.route == Route::Deletes).map(|task| task.output.files).sum(),
+        new_delete_files: all().filter(|task| task.route.keeps_files()).map(|task| task.output.files).sum(),
     };
     Ok(CompactPlan {
         table: state.name.clone(),
@@ -182,7 +182,7 @@ fn task(state: &TableState, policy: &CompactPolicy, wish: &Wish, id: u32, mut gr
     let mut read: u64 = group.inputs.iter().map(|input| input.size).sum();
     let footers: Vec<Option<&Footer>> = group.inputs.iter().map(|input| state.footers.get(&input.path)).collect();
     let deletes = own_deletes(state, &mut group.inputs);
-    if group.route == Route::Deletes {
+    if group.route.keeps_files() {
         read = deletes::bytes_read(&deletes, read);
     }
     RewriteTask {
@@ -195,7 +195,7 @@ fn task(state: &TableState, policy: &CompactPolicy, wish: &Wish, id: u32, mut gr
         arrangement: if group.route == Route::Sort { wish.arrangement.clone() } else { Arrangement::BinPack },
         sort_order_id: match group.route {
             Route::Sort => wish.arrangement.order_id(),
-            Route::Deletes => None,
+            Route::Deletes | Route::Vectors => None,
             _ => groups::kept_sort_order(state, &group.inputs),
         },
         estimate: size::estimate(policy, group.route, read, group.output_bytes, &footers),

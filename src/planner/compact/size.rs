@@ -40,7 +40,7 @@ pub(in crate::planner) fn estimate(
     let (speed, memory) = match route {
         Route::Copy | Route::Transfer => (COPY_BYTES_PER_SECOND, 0),
         // Nothing is encoded but positions: what is read sets the pace.
-        Route::Deletes => (MERGE_BYTES_PER_SECOND, 0),
+        Route::Deletes | Route::Vectors => (MERGE_BYTES_PER_SECOND, 0),
         Route::Sort => (SORT_BYTES_PER_SECOND, SORT_MEMORY.min(read.saturating_mul(16))),
         Route::Merge | Route::Encode => {
             let speed = if route == Route::Merge { MERGE_BYTES_PER_SECOND } else { ENCODE_BYTES_PER_SECOND };

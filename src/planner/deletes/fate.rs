@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::Burdens;
-use crate::model::{CompactPolicy, DeleteFate, DeleteFile, DeleteKey, PlannedDelete, Route, TableState, Task};
+use crate::model::{CompactPolicy, DeleteFate, DeleteFile, DeleteKey, PlannedDelete, TableState, Task};
 
 /// Looks at every delete file: it goes when the spec's own rule finds no live data file for it, before the run or after
 /// it. (A rule over sequence numbers by partition alone would take global deletes and other specs for dangling.)
@@ -19,7 +19,7 @@ pub(in crate::planner) fn fates(
     for Task::Rewrite(task) in tasks {
         let applied = task.inputs.iter().flat_map(|input| input.deletes.iter().map(move |number| (input, number)));
         done.extend(applied.map(|(input, number)| (input.path.as_str(), &task.deletes[*number as usize].key)));
-        if task.route == Route::Deletes {
+        if task.route.keeps_files() {
             anew.extend(task.deletes.iter().map(|delete| &delete.key));
         }
     }

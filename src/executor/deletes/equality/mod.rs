@@ -57,7 +57,7 @@ pub(super) fn apply(inputs: &Inputs<'_>, positions: &Positions<'_>) -> Result<Ve
             Ok(())
         })?;
         let names = deletes.iter().map(|delete| delete.key.clone());
-        applied.extend(names.map(|key| AppliedDelete { key, used: true, others: None }));
+        applied.extend(names.map(|key| AppliedDelete { key, used: true, others: None, stays: false }));
     }
     Ok(applied)
 }

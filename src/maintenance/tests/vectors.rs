@@ -1,0 +1,79 @@
+//! Deletion vectors as another writer makes them, and what becomes of them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use iceberg::puffin::{Blob, CompressionCodec, DELETION_VECTOR_V1, PuffinWriter};
+use iceberg::spec::{DataContentType, DataFileFormat};
+use roaring::RoaringTreemap;
+
+use super::lake::{Commit, Lake};
+use super::reader::positions;
+use crate::lake::file_io;
+
+impl Lake {
+    /// Adds deletes of these rows of one partition to the commit, as the table's format version has them; `of` names the
+    /// data file when they are all of one.
+    pub(super) async fn delete_rows(
+        &mut self,
+        commit: &mut Commit,
+        part: i64,
+        rows: &[(String, i64)],
+        of: Option<String>,
+    ) {
+        if self.version < iceberg::spec::FormatVersion::V3 {
+            self.positions(commit, part, rows, of);
+        } else {
+            self.vectors(commit, part, rows).await;
+        }
+    }
+
+    /// Adds deletion vectors to the commit, all in one file. A vector takes over what other positions say of its file.
+    async fn vectors(&mut self, commit: &mut Commit, part: i64, rows: &[(String, i64)]) {
+        let table = self.load().await;
+        let mut known = positions(&table).await;
+        let mut by_file: BTreeMap<&str, BTreeSet<i64>> = BTreeMap::new();
+        for (file, position) in rows {
+            by_file.entry(file).or_default().insert(*position);
+        }
+        let path = self.path("vectors.puffin");
+        let output = file_io(&table.store).new_output(&path).unwrap();
+        let mut writer = PuffinWriter::new(&output, Default::default(), false).await.unwrap();
+        let (mut offset, mut made) = (4, Vec::new());
+        for (file, mut deleted) in by_file {
+            let (before, vector) = known.remove(file).unwrap_or_default();
+            deleted.extend(before);
+            commit.replaced.extend(vector);
+            let data = blob(&deleted);
+            let length = i64::try_from(data.len()).unwrap();
+            made.push((file, offset, length, deleted.len()));
+            offset += length;
+            let blob = Blob::builder()
+                .r#type(DELETION_VECTOR_V1.to_owned())
+                .fields(vec![2_147_483_645])
+                .snapshot_id(-1)
+                .sequence_number(-1)
+                .data(data)
+                .properties([("referenced-data-file".to_owned(), file.to_owned())].into())
+                .build();
+            writer.add(blob, CompressionCodec::None).await.unwrap();
+        }
+        writer.close().await.unwrap();
+        for (file, offset, length, rows) in made {
+            commit.add(DataContentType::PositionDeletes, path.clone(), rows, Some(part), |entry| {
+                entry
+                    .file_format(DataFileFormat::Puffin)
+                    .referenced_data_file(Some(file.to_owned()))
+                    .content_offset(Some(offset))
+                    .content_size_in_bytes(Some(length));
+            });
+        }
+    }
+}
+
+fn blob(positions: &BTreeSet<i64>) -> Vec<u8> {
+    let positions: RoaringTreemap = positions.iter().map(|position| u64::try_from(*position).unwrap()).collect();
+    let mut body = vec![0xd1, 0xd3, 0x39, 0x64];
+    positions.serialize_into(&mut body).unwrap();
+    let checksum = crc32fast::hash(&body);
+    [u32::try_from(body.len()).unwrap().to_be_bytes().to_vec(), body, checksum.to_be_bytes().to_vec()].concat()
+}
