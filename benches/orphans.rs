@@ -78,6 +78,7 @@ async fn table(dir: &Path, listed: u64) {
                 split_offsets: vec![4],
                 sort_order_id: None,
                 vector: None,
+                partition: None,
             };
             batch.push(AppendFile { file, spec_id: 0, partition: Struct::empty() });
         }

@@ -6,7 +6,8 @@ use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
 use comfy_table::{CellAlignment, Table, TableComponent};
 
 use crate::model::{
-    CompactPlan, DeleteFate, Plan, RewriteTask, Route, SizeClass, SkipReason, Status, TableReport, human_bytes,
+    CompactPlan, DeleteFate, KeepSpec, Plan, RewriteTask, Route, SizeClass, SkipReason, Status, TableReport,
+    human_bytes,
 };
 
 /// The width of the longest bar.
@@ -131,13 +132,20 @@ fn group(task: &RewriteTask) -> Vec<String> {
     };
     vec![
         format!("{} {partition}", task.id),
-        task.why.to_string(),
+        why(task),
         format!("{} files, {}", task.inputs.len(), human_bytes(task.estimate.bytes_read)),
         format!("{} files, {}", task.output.files, human_bytes(task.output.bytes)),
         format!("{route}: {}", task.route_why),
         format!("{:.1} s", task.estimate.seconds),
         human_bytes(task.estimate.memory),
     ]
+}
+
+fn why(task: &RewriteTask) -> String {
+    match &task.keeps_spec {
+        Some(keep) => format!("{}; stays in the older spec {}: {keep}", task.why, task.spec_id),
+        None => task.why.to_string(),
+    }
 }
 
 /// Files that are left alone, counted by reason.
@@ -147,6 +155,9 @@ fn skipped(plan: &CompactPlan) -> String {
         let words = match &file.why {
             // The numbers differ from group to group: one line for all of them.
             SkipReason::TooFewFiles { min, .. } => format!("fewer than {min} candidates in their partition"),
+            SkipReason::KeepsSpec { spec_id, why: KeepSpec::Scattered { .. } } => {
+                format!("stay in the older partition spec {spec_id}: every new partition would get a tiny file")
+            }
             SkipReason::FewDeletes { .. } => "few of their rows are deleted".to_owned(),
             SkipReason::DeletesStay { .. } => "their deletes are good as they are, or needed by other files".to_owned(),
             SkipReason::UnsupportedDeletes { what, .. } => format!("a delete file applies to them that {what}"),

@@ -1,6 +1,6 @@
 //! Are the inputs still there, and has nothing been deleted from them since?
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt};
@@ -9,6 +9,7 @@ use iceberg::spec::{
     ManifestStatus, Struct,
 };
 
+use super::moved::MovedTo;
 use super::retire::{content_of, key_of};
 use super::{DropReason, Dropped};
 use crate::error::{Context, Result};
@@ -35,6 +36,8 @@ pub(super) struct Check<'a> {
     /// Tasks whose rows had no ids when they were read.
     without_ids: HashSet<u32>,
     specs: HashSet<i32>,
+    /// Tasks whose rows move to partitions of another spec.
+    moved: BTreeMap<u32, &'a Outcome>,
     /// Data manifests that hold none of the inputs.
     strangers: HashSet<String>,
     /// Data manifests that hold inputs.
@@ -78,7 +81,11 @@ impl<'a> Check<'a> {
                 .map(|outcome| outcome.task)
                 .collect(),
             without_ids: outcomes.iter().filter(|outcome| outcome.without_ids).map(|outcome| outcome.task).collect(),
-            specs: outcomes.iter().map(|outcome| outcome.spec_id).collect(),
+            specs: outcomes
+                .iter()
+                .flat_map(|outcome| outcome.from_specs.iter().copied().chain([outcome.spec_id]))
+                .collect(),
+            moved: outcomes.iter().filter(|outcome| !outcome.from_specs.is_empty()).map(|o| (o.task, o)).collect(),
             strangers: HashSet::new(),
             holders: HashMap::new(),
             deletes: HashMap::new(),
@@ -220,12 +227,17 @@ impl<'a> Check<'a> {
         // A deletion vector holds all older positions of its file: those no longer apply by themselves.
         let vectors = self.vectored(list);
         let mut seen: HashSet<DeleteKey> = HashSet::new();
+        let mut moved = MovedTo::new(table);
         for (spec_id, delete) in deletes {
             let data = delete.data_file();
             let (key, content) = (key_of(delete), content_of(delete));
             let sequence = delete.sequence_number().unwrap_or(0);
             let equality = content == DeleteContent::Equality;
+            let everywhere = table.metadata.partition_spec_by_id(spec_id).is_some_and(|spec| spec.is_unpartitioned());
             if equality && sequence > self.base.sequence_number {
+                if !everywhere {
+                    self.lost_by_moving(spec_id, delete, live, &mut moved, reasons);
+                }
                 continue;
             }
             let mut hit = |entry: &ManifestEntryRef| {
@@ -240,7 +252,6 @@ impl<'a> Check<'a> {
                         .or_insert_with(|| DropReason::NewDeletes { path: data.file_path().to_owned() });
                 }
             };
-            let everywhere = table.metadata.partition_spec_by_id(spec_id).is_some_and(|spec| spec.is_unpartitioned());
             match data.referenced_data_file() {
                 Some(path) if !equality => live.get(&path).into_iter().for_each(|(_, entry)| hit(entry)),
                 _ if equality && everywhere => live.values().for_each(|(_, entry)| hit(entry)),
@@ -252,6 +263,29 @@ impl<'a> Check<'a> {
             let gone = applied.iter().filter(|(key, used)| **used && !seen.contains(**key));
             if let Some(gone) = gone.map(|(key, _)| key).min() {
                 reasons.entry(*task).or_insert_with(|| DropReason::DeletesGone { path: gone.path.clone() });
+            }
+        }
+    }
+
+    /// Rows that move to another spec leave a new equality delete of their old partition behind, and meet one of their new
+    /// partition that was not for them: either way the group has to be planned again (I4).
+    fn lost_by_moving(
+        &self,
+        spec_id: i32,
+        delete: &ManifestEntryRef,
+        live: &HashMap<String, (i32, ManifestEntryRef)>,
+        to: &mut MovedTo<'_>,
+        reasons: &mut HashMap<u32, DropReason>,
+    ) {
+        let partition = delete.data_file().partition();
+        for (task, outcome) in &self.moved {
+            let from = |path: &String| {
+                live.get(path)
+                    .is_some_and(|(spec, entry)| *spec == spec_id && entry.data_file().partition() == partition)
+            };
+            if outcome.inputs.iter().any(from) || (outcome.spec_id == spec_id && to.reaches(outcome, partition)) {
+                let path = delete.file_path().to_owned();
+                reasons.entry(*task).or_insert_with(|| DropReason::NewDeletes { path });
             }
         }
     }

@@ -7,6 +7,7 @@ use iceberg::spec::{
 };
 
 use crate::error::{Error, Result};
+use crate::lake::LoadedTable;
 use crate::model::{DELETE_FILE_PATH, DELETE_POS, NewFile, NewVector};
 
 /// A new data file as the `iceberg` crate wants it.
@@ -86,6 +87,17 @@ fn entry<'s>(
         builder.sort_order_id(id);
     }
     built(&builder, &file.path)
+}
+
+/// The partition of a file whose rows moved to it; `None` for one that is where its inputs are.
+pub(super) fn new_partition(table: &LoadedTable, spec_id: i32, file: &NewFile) -> Result<Option<Struct>> {
+    let Some(values) = &file.partition else { return Ok(None) };
+    let kind =
+        table.metadata.partition_spec_by_id(spec_id).map(|spec| spec.partition_type(table.metadata.current_schema()));
+    let kind = kind.transpose().ok().flatten().ok_or_else(|| {
+        Error::conflict(format!("partition spec {spec_id} of {} is not what it was", table.name)).hint("plan again")
+    })?;
+    values.to_struct(&kind).map(Some)
 }
 
 /// The entry of a file that was copied whole to another place: everything else that is known of it stays.

@@ -18,6 +18,7 @@ mod entries;
 mod expire;
 mod left;
 mod manifests;
+mod moved;
 mod properties;
 mod retire;
 mod retry;

@@ -2,6 +2,7 @@
 
 mod deletes;
 mod manifests;
+mod respec;
 mod row_ids;
 
 use std::collections::{HashSet, VecDeque};
@@ -119,6 +120,7 @@ impl Fixture {
         let inputs = &self.files[inputs];
         let records = inputs.iter().map(|f| f.records).sum();
         let file = NewFile {
+            partition: None,
             path: format!("{}/db/t/data/out-{task}.parquet", self.dir.path().display()),
             size: 123,
             records,
@@ -128,6 +130,7 @@ impl Fixture {
             vector: None,
         };
         Outcome {
+            from_specs: Vec::new(),
             task,
             spec_id: 0,
             inputs: inputs.iter().map(|f| f.path.clone()).collect(),
@@ -176,6 +179,7 @@ fn no_base() -> Base {
 
 fn appended(path: &str) -> AppendFile {
     let file = NewFile {
+        partition: None,
         path: path.to_owned(),
         size: 10,
         records: 5,
@@ -195,18 +199,31 @@ async fn add_delete(
     content: DataContentType,
     of: Option<String>,
 ) {
+    add_delete_in(catalog, ambient, name, content, of, (0, Struct::empty())).await;
+}
+
+/// The same in a partition of a spec.
+async fn add_delete_in(
+    catalog: &Arc<dyn Catalog>,
+    ambient: &Ambient,
+    name: &TableName,
+    content: DataContentType,
+    of: Option<String>,
+    (spec_id, partition): (i32, Struct),
+) {
     let table = catalog.load_table(name).await.unwrap();
     let parent = table.metadata.current_snapshot().unwrap();
     let (id, io) = (ambient.snapshot_id(), file_io(&table.store));
     let folder = format!("{}/metadata", table.metadata.location());
     let mut delete = DataFileBuilder::default();
     delete.content(content).file_path(format!("{folder}/delete-{id}.parquet")).file_format(DataFileFormat::Parquet);
-    delete.record_count(1).file_size_in_bytes(1).partition(Struct::empty()).referenced_data_file(of);
+    delete.record_count(1).file_size_in_bytes(1).partition(partition).referenced_data_file(of);
+    delete.partition_spec_id(spec_id);
     if content == DataContentType::EqualityDeletes {
         delete.equality_ids(Some(vec![1]));
     }
     let output = io.new_output(format!("{folder}/d-{id}.avro")).unwrap();
-    let spec = table.metadata.default_partition_spec().as_ref().clone();
+    let spec = table.metadata.partition_spec_by_id(spec_id).unwrap().as_ref().clone();
     let schema = table.metadata.current_schema().clone();
     let mut writer = ManifestWriterBuilder::new(output, Some(id), schema, spec).build_v2_deletes();
     writer.add_file(delete.build().unwrap(), -1).unwrap();

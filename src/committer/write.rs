@@ -11,7 +11,7 @@ use iceberg::spec::{
 use super::AppendFile;
 use super::change::Change;
 use super::check::{Check, Found};
-use super::entries::{data_file, moved, with_row_id};
+use super::entries::{data_file, moved, new_partition, with_row_id};
 use super::retire::{Retired, key_of};
 use crate::error::{Error, Result};
 use crate::lake::{Ambient, LoadedTable, RowIds, file_io, metadata};
@@ -84,11 +84,15 @@ impl<'a> Written<'a> {
                 let made = match outcome.route {
                     Route::Transfer => moved(entry.data_file(), *spec_id, &file.path)?,
                     Route::Copy | Route::Merge | Route::Encode | Route::Sort | Route::Deletes | Route::Vectors => {
-                        data_file(file, *spec_id, entry.data_file().partition(), schema)?
+                        match new_partition(self.table, outcome.spec_id, file)? {
+                            Some(partition) => data_file(file, outcome.spec_id, &partition, schema)?,
+                            None => data_file(file, *spec_id, entry.data_file().partition(), schema)?,
+                        }
                     }
                 };
                 change.add(&made);
-                added.entry(*spec_id).or_default().push(made);
+                let spec_id = if file.partition.is_some() { outcome.spec_id } else { *spec_id };
+                added.entry(spec_id).or_default().push(made);
             }
         }
         for (spec_id, files) in added {

@@ -63,7 +63,7 @@ fn should_layer_options_as_promised() {
     let wrong = |options: &[(&str, &str)]| policy(&table, &properties, options).unwrap_err();
     assert!(wrong(&[("min-file-size-bytes", "1GiB")]).to_string().contains("not below"));
     assert_eq!(wrong(&[("min-input-file", "3")]).hint_text(), Some("did you mean min-input-files?"));
-    assert_eq!(wrong(&[("output-spec-id", "3")]).kind(), Kind::Unsupported);
+    assert_eq!(wrong(&[("output-spec-id", "newest")]).kind(), Kind::InvalidInput);
     assert!(policy(&table, &properties, &[("use-starting-sequence-number", "true")]).is_ok());
 }
 

@@ -80,6 +80,8 @@ mod tests {
             route_why: RouteReason::AllFit,
             inputs: vec![input],
             deletes: Vec::new(),
+            respec: None,
+            keeps_spec: None,
             arrangement: Arrangement::BinPack,
             sort_order_id: None,
             output: OutputSpec { directory: "out".into(), files: 1, bytes, cut_bytes: bytes, storage_class: None },

@@ -22,12 +22,12 @@ mod threads;
 mod transfer;
 mod verify;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Instant;
 
-use iceberg::spec::SchemaRef;
+use iceberg::spec::{PartitionSpecRef, SchemaRef};
 use tokio::runtime::Handle;
 
 pub use sample::sample_ratio;
@@ -64,6 +64,8 @@ impl ExecutorSettings {
 pub struct TableContext {
     /// The schema that outputs are written in; with the fields of row lineage where rows keep them.
     pub schema: SchemaRef,
+    /// Its partition specs, by id: rows that move find their partitions by one of them.
+    pub specs: BTreeMap<i32, PartitionSpecRef>,
     /// Its older schemas, newest first: equality deletes may compare columns that were dropped since.
     pub older_schemas: Vec<SchemaRef>,
     /// The table's properties (metrics modes, name mapping).
@@ -177,6 +179,7 @@ impl Executor {
         Ok(Outcome {
             task: task.id,
             spec_id: task.spec_id,
+            from_specs: task.respec.as_ref().map(|respec| respec.from.clone()).unwrap_or_default(),
             inputs: task.inputs.iter().map(|input| input.path.clone()).collect(),
             route: task.route,
             rows_in,

@@ -3,6 +3,7 @@
 mod deletes;
 mod equality;
 mod evolution;
+mod respec;
 mod sorted;
 
 use std::path::Path;
@@ -26,7 +27,9 @@ use serde_json::{Value, json};
 use super::*;
 use crate::error::Kind;
 use crate::lake::{Props, read_metadata};
-use crate::model::{Codec, Estimate, InputFile, MIB, OutputSpec, PickReason, RouteReason, TaskDelete, TaskReason};
+use crate::model::{
+    Codec, Estimate, InputFile, MIB, OutputSpec, PickReason, Respec, RouteReason, TaskDelete, TaskReason,
+};
 
 fn schema(fields: Value) -> SchemaRef {
     let schema: Schema = serde_json::from_value(json!({"type": "struct", "schema-id": 0, "fields": fields})).unwrap();
@@ -44,11 +47,13 @@ struct Bench {
     inputs: Vec<InputFile>,
     deletes: Vec<TaskDelete>,
     memory: u64,
+    respec: Option<Respec>,
 }
 
 impl Bench {
     fn new(fields: Value) -> Self {
         let table = TableContext {
+            specs: BTreeMap::new(),
             schema: schema(fields),
             older_schemas: Vec::new(),
             properties: HashMap::new(),
@@ -62,6 +67,7 @@ impl Bench {
             inputs: Vec::new(),
             deletes: Vec::new(),
             memory: 256 * MIB,
+            respec: None,
         }
     }
 
@@ -101,6 +107,8 @@ impl Bench {
             route_why: RouteReason::AllFit,
             inputs: self.inputs.clone(),
             deletes: self.deletes.clone(),
+            respec: self.respec.clone(),
+            keeps_spec: None,
             arrangement: self.policy.arrangement.clone(),
             sort_order_id: self.policy.arrangement.order_id(),
             output: OutputSpec { directory: self.out(), files: 1, bytes, cut_bytes: bytes, storage_class: None },

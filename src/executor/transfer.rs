@@ -44,10 +44,12 @@ impl Executor {
             split_offsets: Vec::new(),
             sort_order_id: None,
             vector: None,
+            partition: None,
         };
         Ok(Outcome {
             task: task.id,
             spec_id: task.spec_id,
+            from_specs: Vec::new(),
             inputs: vec![input.path.clone()],
             outputs: vec![file],
             route: Route::Transfer,

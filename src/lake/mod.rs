@@ -44,7 +44,7 @@ pub use history::history;
 pub use load::{LoadOptions, load_state};
 pub use locations::TableLocations;
 pub(crate) use manifest_info::manifest_info;
-pub use partition_path::partition_path;
+pub use partition_path::{partition_path, spec_path};
 pub(crate) use row_ids::RowIds;
 pub use spill::{Spill, SpillFile, spill_failed};
 pub use store::{FileInfo, Links, Location, Props, Store, match_key};

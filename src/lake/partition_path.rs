@@ -1,7 +1,9 @@
 //! A partition as a path, for folders and for people.
 
 use chrono::{DateTime, Datelike, TimeDelta};
-use iceberg::spec::{Literal, PrimitiveLiteral, SchemaRef, Struct, TableMetadata, Transform};
+use iceberg::spec::{
+    Literal, PartitionSpec, PrimitiveLiteral, SchemaRef, Struct, StructType, TableMetadata, Transform,
+};
 
 /// `ts_year=2023/region=eu`, percent-encoded as the reference implementation does; empty when unpartitioned.
 ///
@@ -10,13 +12,17 @@ pub fn partition_path(metadata: &TableMetadata, spec_id: i32, values: &Struct, m
     let Some(spec) = metadata.partition_spec_by_id(spec_id) else {
         return format!("unknown-spec-{spec_id}");
     };
-    let names: Vec<&str> = spec.fields().iter().map(|field| field.name.as_str()).collect();
     let partition_type =
         spec.partition_type(metadata.current_schema()).or_else(|_| spec.partition_type(manifest_schema)).ok();
-    let mut parts = Vec::with_capacity(names.len());
+    spec_path(spec, partition_type.as_ref(), values)
+}
+
+/// The same for values of a spec; without the types that they have, some are written less well.
+pub fn spec_path(spec: &PartitionSpec, partition_type: Option<&StructType>, values: &Struct) -> String {
+    let mut parts = Vec::with_capacity(spec.fields().len());
     for (index, field) in spec.fields().iter().enumerate() {
         let value: Option<Literal> = values.iter().nth(index).and_then(|v| v.cloned());
-        let kind = partition_type.as_ref().and_then(|t| t.fields().get(index));
+        let kind = partition_type.and_then(|t| t.fields().get(index));
         let text = match (&value, kind) {
             (None, _) => "null".to_owned(),
             (Some(Literal::Primitive(PrimitiveLiteral::Int(ordinal))), _) if is_time(&field.transform) => {

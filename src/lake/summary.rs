@@ -117,7 +117,6 @@ async fn add_manifests(
     let mut groups: HashMap<(i32, Struct), (u64, u64)> = HashMap::new();
     let mut bytes: BTreeMap<String, u64> = BTreeMap::from([(hottest(policy), 0)]);
     let (mut files, mut small, mut rows, mut delete_files, mut deletes) = (0, 0, 0, 0, 0);
-    let default_spec = table.metadata.default_partition_spec_id();
     let mut reading = futures::stream::iter(list)
         .map(|manifest| async move { read_live(&table.store, &manifest, &[]).await.map(|live| (manifest, live)) })
         .buffer_unordered(AT_ONCE);
@@ -136,8 +135,8 @@ async fn add_manifests(
             *bytes.entry(name).or_insert(0) += size;
             if size < policy.min_file_size_bytes {
                 small += 1;
-                // Colder tiers and older partition specs are never compacted.
-                if tier == 0 && manifest.partition_spec_id == default_spec {
+                // Colder tiers are never compacted.
+                if tier == 0 {
                     let group = groups.entry((manifest.partition_spec_id, file.partition)).or_default();
                     *group = (group.0 + 1, group.1 + size);
                 }

@@ -187,7 +187,14 @@ impl Maintenance {
 fn table_context(loaded: &LoadedTable, schema: SchemaRef) -> TableContext {
     let mut older_schemas: Vec<SchemaRef> = loaded.metadata.schemas_iter().cloned().collect();
     older_schemas.sort_by_key(|schema| std::cmp::Reverse(schema.schema_id()));
-    TableContext { schema, older_schemas, properties: loaded.metadata.properties().clone(), table: loaded.name.clone() }
+    let specs = loaded.metadata.partition_specs_iter().map(|spec| (spec.spec_id(), spec.clone())).collect();
+    TableContext {
+        schema,
+        specs,
+        older_schemas,
+        properties: loaded.metadata.properties().clone(),
+        table: loaded.name.clone(),
+    }
 }
 
 /// All places that are the table's own, those in storage tiers included.

@@ -26,6 +26,7 @@ mod reason;
 mod removal;
 mod report;
 mod report_steps;
+mod respec;
 mod schedule;
 mod similar;
 mod sort;
@@ -60,6 +61,7 @@ pub use policy::{CompactPolicy, EncodingProfile, JobOrder, PartialProgress, Veri
 pub use reason::{PickReason, RouteReason, SkipReason, TaskReason};
 pub use removal::{Count, FileKind, Removal};
 pub use report::{ErrorReport, REPORT_VERSION, Report, Status, StepReport, TableReport};
+pub use respec::{KeepSpec, PartitionValues, Respec};
 pub use schedule::{CronTime, Windows, parse_zone};
 pub use similar::{closest, edit_distance};
 pub use sort::{Arrangement, Curve, SortField};

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::{AppliedDelete, Route};
+use super::{AppliedDelete, PartitionValues, Route};
 
 /// Statistics of one column (by Iceberg field id) in one file. Counts that a metrics mode leaves out are absent.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,6 +52,9 @@ pub struct NewFile {
     /// The deletion vector in it, if it is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vector: Option<NewVector>,
+    /// The values of its partition, where rows moved; otherwise it is that of the inputs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partition: Option<PartitionValues>,
 }
 
 /// What running one task made.
@@ -59,8 +62,11 @@ pub struct NewFile {
 pub struct Outcome {
     /// The task's number in its plan.
     pub task: u32,
-    /// The partition spec of inputs and outputs.
+    /// The partition spec of outputs, and of inputs unless they are of [`Self::from_specs`].
     pub spec_id: i32,
+    /// The specs of the inputs, where rows moved from one to another.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub from_specs: Vec<i32>,
     /// Locations of the files that are replaced; of those whose deletes are, where the route [keeps them](Route::keeps_files).
     pub inputs: Vec<String>,
     /// The files that replace them, or the new delete files.

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ArchivePlan, Arrangement, CompactPolicy, DeleteFate, ExpirePlan, ManifestPlan, Operation, OrphanPlan, PickReason,
-    PlannedDelete, RouteReason, SkipReason, TableName, TaskDelete, TaskReason,
+    ArchivePlan, Arrangement, CompactPolicy, DeleteFate, ExpirePlan, KeepSpec, ManifestPlan, Operation, OrphanPlan,
+    PickReason, PlannedDelete, Respec, RouteReason, SkipReason, TableName, TaskDelete, TaskReason,
 };
 
 /// The version of the plan format that this build writes and reads.
@@ -78,7 +78,7 @@ impl Route {
 /// What should come out of a task.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OutputSpec {
-    /// The folder that outputs go to, without a final slash.
+    /// The folder that outputs go to, without a final slash; where rows move, the one that holds the partitions.
     pub directory: String,
     /// How many files are expected.
     pub files: u64,
@@ -110,7 +110,7 @@ pub struct Estimate {
 pub struct RewriteTask {
     /// Its number in the plan, from 0.
     pub id: u32,
-    /// The partition spec of inputs and outputs.
+    /// The partition spec of outputs, and of inputs unless rows move ([`Self::respec`]).
     pub spec_id: i32,
     /// The partition as a path, empty when unpartitioned.
     pub partition: String,
@@ -128,6 +128,12 @@ pub struct RewriteTask {
     /// How rows are arranged ([`Route::Sort`]).
     #[serde(default, skip_serializing_if = "Arrangement::is_bin_pack")]
     pub arrangement: Arrangement,
+    /// Where rows move, when inputs are of other partition specs than the outputs: each to the partition that it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub respec: Option<Respec>,
+    /// Why files of an older spec are rewritten in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keeps_spec: Option<KeepSpec>,
     /// The sort order that outputs may claim: only when their rows are in it.
     pub sort_order_id: Option<i32>,
     /// What comes out.

@@ -80,6 +80,9 @@ pub struct CompactPolicy {
     /// `strategy`: how rows are arranged in the files of a partition.
     #[serde(default, skip_serializing_if = "Arrangement::is_bin_pack")]
     pub arrangement: Arrangement,
+    /// `output-spec-id`: the partition spec that all files are to be in; the current one, where that is worth it, if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output_spec_id: Option<i32>,
     /// `rewrite-job-order`.
     pub rewrite_job_order: JobOrder,
     /// `max-concurrent-file-group-rewrites`.
@@ -132,6 +135,7 @@ impl Default for CompactPolicy {
             max_files_to_rewrite: None,
             rewrite_all: false,
             arrangement: Arrangement::BinPack,
+            output_spec_id: None,
             rewrite_job_order: JobOrder::None,
             max_concurrent_file_group_rewrites: 5,
             partial_progress: PartialProgress { enabled: true, max_commits: 10, min_interval_ms: 60_000 },
@@ -223,6 +227,12 @@ impl CompactPolicy {
         }
         if !(1..=22).contains(&self.zstd_level) {
             return wrong(format!("zstd level {} is not between 1 and 22", self.zstd_level), "3 is the default");
+        }
+        if self.only_deletes && self.output_spec_id.is_some() {
+            return wrong(
+                "--deletes leaves data files as they are, and output-spec-id moves their rows".into(),
+                "leave one of the two out",
+            );
         }
         if self.row_group_rows == 0 || self.row_group_bytes == 0 {
             return wrong("row groups of size 0".into(), "leave the row-group options out");

@@ -6,7 +6,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Codec, human_bytes};
+use super::{Codec, KeepSpec, human_bytes};
 
 /// Why a file is a candidate for a rewrite.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,6 +49,11 @@ pub enum PickReason {
     },
     /// A tier was named for it.
     Asked,
+    /// `output-spec-id` was asked for, and it has another one.
+    OtherSpec {
+        /// Its spec.
+        spec_id: i32,
+    },
 }
 
 /// Why a group of files is worth a rewrite.
@@ -93,6 +98,13 @@ pub enum TaskReason {
         files: u64,
         /// Files in order that lie over others.
         overlapping: u64,
+    },
+    /// Files of older partition specs move to the current one.
+    NewSpec {
+        /// Files of older specs.
+        files: u64,
+        /// About how many partitions their rows move to; 0 when that can't be told.
+        partitions: u64,
     },
     /// `rewrite-all` was asked for.
     RewriteAll,
@@ -152,10 +164,18 @@ pub enum SkipReason {
     NotParquet,
     /// Encrypted.
     Encrypted,
-    /// Belongs to an older partition spec; rewriting across specs is not supported yet.
+    /// Its size and codec are as wanted; it moves to the current partition spec if `output-spec-id` asks for that.
     OldSpec {
         /// Its spec.
         spec_id: i32,
+    },
+    /// It stays in an older partition spec.
+    KeepsSpec {
+        /// Its spec.
+        spec_id: i32,
+        /// Why it does not move to the current one.
+        #[serde(flatten)]
+        why: KeepSpec,
     },
     /// The `--where` filter rules it out.
     FilteredOut,
@@ -210,6 +230,8 @@ pub enum RouteReason {
     OnlyDeletes,
     /// Rows keep their ids: they are written out, since rows of several files come together.
     RowLineage,
+    /// Rows are put into their partitions.
+    Partitioned,
     /// Rows are put in order.
     Arranged {
         /// In which.
@@ -232,6 +254,7 @@ impl fmt::Display for PickReason {
             Self::RewriteAll => f.write_str("rewrite-all"),
             Self::Ageing { days } => write!(f, "{days} days old"),
             Self::Asked => f.write_str("asked for"),
+            Self::OtherSpec { spec_id } => write!(f, "of partition spec {spec_id}"),
         }
     }
 }
@@ -256,6 +279,11 @@ impl fmt::Display for TaskReason {
                 write!(f, "{equality} files of equality deletes and {positions} of positions")
             }
             Self::ManyDeleteFiles { files } => write!(f, "{files} small files of positions"),
+            Self::NewSpec { files, partitions: 0 } => write!(f, "{files} files of an older spec"),
+            Self::NewSpec { files, partitions: 1 } => write!(f, "{files} files of an older spec belong to a partition"),
+            Self::NewSpec { files, partitions } => {
+                write!(f, "{files} files of an older spec belong to about {partitions} partitions")
+            }
             Self::RewriteAll => f.write_str("rewrite-all"),
             Self::Archive { tier } => write!(f, "belongs to {tier}"),
         }
@@ -285,7 +313,8 @@ impl fmt::Display for SkipReason {
             }
             Self::NotParquet => f.write_str("not a Parquet file"),
             Self::Encrypted => f.write_str("encrypted"),
-            Self::OldSpec { spec_id } => write!(f, "written with the older partition spec {spec_id}"),
+            Self::OldSpec { spec_id } => write!(f, "good as it is, in the older partition spec {spec_id}"),
+            Self::KeepsSpec { spec_id, why } => write!(f, "stays in the older partition spec {spec_id}: {why}"),
             Self::FilteredOut => f.write_str("ruled out by --where"),
             Self::InTier { tier } => write!(f, "in the {tier} tier"),
             Self::OverLimit => f.write_str("beyond max-files-to-rewrite"),
@@ -309,6 +338,7 @@ impl fmt::Display for RouteReason {
             Self::DeletesApply => f.write_str("deleted rows are left out"),
             Self::OnlyDeletes => f.write_str("data files stay as they are"),
             Self::RowLineage => f.write_str("row ids are written out"),
+            Self::Partitioned => f.write_str("rows go to their partitions"),
             Self::Arranged { order } => f.write_str(order),
         }
     }

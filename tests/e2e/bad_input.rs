@@ -31,7 +31,7 @@ fn should_say_what_is_wrong_with_a_request() {
     assert!(contradiction.contains("min-file-size-bytes"), "{contradiction}");
     let column = error_of(&lake, &["compact", "--table", "db.t", "--where", "nope = 1"], 2);
     assert!(column.contains("nope"), "{column}");
-    lake.run(&["compact", "--table", "db.t", "--option", "output-spec-id=1"]).exits(3);
+    lake.run(&["compact", "--table", "db.t", "--option", "output-spec-id=7"]).exits(2);
     icewright(&["inspect", "--all", "--catalog", "sqlite:///nonexistent/catalog.db"]).exits(2);
     icewright(&["inspect", "--all", "--catalog", "http://127.0.0.1:9"]).exits(5);
     icewright(&["inspect", "--all", "--catalog", "postgresql://me:hidden@127.0.0.1:9/x"]).exits(5);

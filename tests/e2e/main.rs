@@ -22,6 +22,7 @@ mod otlp;
 mod plans;
 mod replica;
 mod report;
+mod respec;
 mod safety;
 mod serve;
 mod sort;

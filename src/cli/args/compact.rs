@@ -43,6 +43,9 @@ pub(in crate::cli) struct RewriteOptions {
     /// The columns that zorder or hilbert goes through, e.g. a,b,c
     #[arg(long, env = "ICEWRIGHT_COLUMNS", value_name = "COLUMNS")]
     columns: Option<String>,
+    /// Move all files into this partition spec [default: the current one, where it's worth it]
+    #[arg(long, env = "ICEWRIGHT_OUTPUT_SPEC_ID", value_name = "ID")]
+    output_spec_id: Option<String>,
     /// Most bytes in one group [default: 100GiB]
     #[arg(long, env = "ICEWRIGHT_MAX_FILE_GROUP_SIZE_BYTES", value_name = "SIZE")]
     max_file_group_size_bytes: Option<String>,
@@ -98,6 +101,7 @@ impl RewriteOptions {
             ("strategy", &self.strategy),
             ("sort-order", &self.sort_order),
             ("columns", &self.columns),
+            ("output-spec-id", &self.output_spec_id),
             ("max-file-group-size-bytes", &self.max_file_group_size_bytes),
             ("max-files-to-rewrite", &self.max_files_to_rewrite),
             ("rewrite-all", &self.rewrite_all),

@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::model::{CompactPolicy, EncodingProfile, JobOrder, Verify, closest, parse_bytes};
 
 /// All options that are known. Those in the second half are Iceberg's, and have one value here for now.
-const KNOWN: [&str; 21] = [
+const KNOWN: [&str; 22] = [
     "target-file-size-bytes",
     "min-file-size-bytes",
     "max-file-size-bytes",
@@ -31,6 +31,7 @@ const KNOWN: [&str; 21] = [
     "strategy",
     "sort-order",
     "columns",
+    "output-spec-id",
 ];
 const FIXED: [(&str, &str, &str); 1] =
     [("use-starting-sequence-number", "true", "new files always carry the starting sequence number")];
@@ -79,6 +80,9 @@ fn set(policy: &mut CompactPolicy, key: &str, value: &str) -> Result<()> {
         "remove-dangling-deletes" => policy.remove_dangling_deletes = truth(key, value)?,
         "max-file-group-size-bytes" => policy.max_file_group_size_bytes = size(key, value)?,
         "max-files-to-rewrite" => policy.max_files_to_rewrite = Some(number(key, value)?),
+        "output-spec-id" => {
+            policy.output_spec_id = Some(value.parse().map_err(|_| wrong(key, value, "the id of a partition spec"))?);
+        }
         "rewrite-all" => policy.rewrite_all = truth(key, value)?,
         "rewrite-job-order" => {
             policy.rewrite_job_order = match value {
@@ -121,10 +125,6 @@ fn unknown(key: &str, value: &str) -> Result<()> {
         } else {
             Err(Error::unsupported(format!("option {key}={value} is not supported")).hint((*why).to_owned()))
         };
-    }
-    if key == "output-spec-id" {
-        return Err(Error::unsupported(format!("option {key} is not supported yet"))
-            .hint("files of older partition specs are left alone for now"));
     }
     let all = KNOWN.iter().copied().chain(FIXED.iter().map(|(name, ..)| *name));
     let hint = closest(key, all)

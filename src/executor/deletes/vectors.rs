@@ -71,6 +71,7 @@ impl Open {
             split_offsets: Vec::new(),
             sort_order_id: None,
             vector: Some(vector),
+            partition: None,
         });
         Ok(())
     }

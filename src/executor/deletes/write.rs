@@ -127,6 +127,7 @@ impl<'a> Files<'a> {
             sort_order_id: None,
             vector: None,
             path,
+            partition: None,
         })
     }
 }

@@ -8,6 +8,7 @@ mod decode;
 mod encoders;
 mod merge;
 mod output;
+mod partitions;
 mod pieces;
 mod props;
 mod rewrite;

@@ -13,7 +13,7 @@ use crate::executor::sink::{Sink, failed};
 use crate::executor::stats::{self, MetricsModes};
 use crate::executor::{Job, Written};
 use crate::lake::parquet_schema::WriteSchema;
-use crate::model::NewFile;
+use crate::model::{NewFile, PartitionValues};
 
 /// What all outputs of a task share.
 pub(super) struct Files<'a> {
@@ -23,6 +23,9 @@ pub(super) struct Files<'a> {
     props: Arc<WriterProperties>,
     modes: MetricsModes,
     made: u32,
+    /// The partition that files are in, and its folder; that of the task, unless rows move to others.
+    partition: Option<PartitionValues>,
+    folder: String,
 }
 
 /// One output file.
@@ -49,13 +52,21 @@ impl<'a> Files<'a> {
         props: Arc<WriterProperties>,
     ) -> Result<Self> {
         let modes = MetricsModes::from_properties(&job.table.schema, &job.table.properties)?;
-        Ok(Self { job, written, schema, props, modes, made: 0 })
+        let folder = job.task.output.directory.clone();
+        Ok(Self { job, written, schema, props, modes, made: 0, partition: None, folder })
+    }
+
+    /// From now on, files are in another partition: its values, and its path below the table's data.
+    pub(super) fn enter(&mut self, partition: PartitionValues, path: &str) {
+        let root = &self.job.task.output.directory;
+        self.folder = if path.is_empty() { root.clone() } else { format!("{root}/{path}") };
+        self.partition = Some(partition);
     }
 
     /// Begins the next file.
     pub(super) fn open(&mut self) -> Result<OpenFile> {
         let name = format!("{:05}-{:05}-{}.parquet", self.job.task.id, self.made, self.job.ambient.uuid());
-        let location = format!("{}/{name}", self.job.task.output.directory);
+        let location = format!("{}/{name}", self.folder);
         self.made += 1;
         self.written.add(&location);
         let class = self.job.task.output.storage_class.as_deref();
@@ -95,6 +106,7 @@ impl<'a> Files<'a> {
             split_offsets,
             sort_order_id: self.job.task.sort_order_id,
             vector: None,
+            partition: self.partition.clone(),
         };
         Ok(Output { file, metadata, removed_nulls })
     }

@@ -60,6 +60,9 @@ pub(super) fn sorted_properties(
     arrangement: &Arrangement,
 ) -> Result<WriterProperties> {
     let properties = writer_properties(policy, schema, physical)?;
+    if arrangement.is_bin_pack() {
+        return Ok(properties);
+    }
     let mut pairs = properties.key_value_metadata().cloned().unwrap_or_default();
     pairs.extend(arrangement.mark().map(|mark| KeyValue::new(Footer::ARRANGEMENT.to_owned(), mark)));
     let builder = properties.into_builder().set_key_value_metadata(Some(pairs));

@@ -1,6 +1,8 @@
 //! Rows of all inputs in order: an external sort between decoders and encoders.
 //!
-//! Row groups hold ranges of the order, and pages are short: a reader that looks for a range skips the others.
+//! Row groups hold ranges of the order, and pages are short: a reader that looks for a range skips the others. Where rows
+//! move to partitions of another spec, they are sorted by partition first: one is written after the other, and never more
+//! than one file is open.
 
 use std::collections::HashMap;
 use std::io;
@@ -13,6 +15,7 @@ use parquet::file::writer::SerializedFileWriter;
 use super::batches::Batches;
 use super::encoders::Encoders;
 use super::output::{Files, OpenFile};
+use super::partitions::Partitions;
 use super::rewrite::append;
 use super::{Output, props};
 use crate::error::{Error, Result};
@@ -32,30 +35,64 @@ pub(crate) fn sorted(job: &Job, written: &Written) -> Result<Vec<Output>> {
         job.sources.iter().map(|s| match_columns(s, &schema.arrow, &job.table)).collect::<Result<Vec<_>>>()?;
     let mut batches = Batches { job, schema: &schema, matched: &matched, removed_nulls: HashMap::new() };
     let sample = if job.task.arrangement.needs_sample() { batches.sample(SAMPLED)? } else { Vec::new() };
-    let keys = Arc::new(Keys::new(&job.task.arrangement, &schema.arrow, &sample)?);
+    let mut partitions = Partitions::of(job, &schema)?;
+    let before = partitions.as_ref().map_or(Ok(Vec::new()), |partitions| partitions.columns(&schema))?;
+    let as_they_come = job.task.arrangement.is_bin_pack() && before.is_empty();
+    let keys = Arc::new(Keys::new(&job.task.arrangement, before, &schema.arrow, &sample)?);
     drop(sample);
+    let weights = weights(job, &schema, &matched);
+    if as_they_come {
+        // One partition, and no order: there is nothing to sort by.
+        let rows = job.task.inputs.iter().map(|input| input.records).sum();
+        if let Some(partitions) = &mut partitions {
+            partitions.expect(rows);
+        }
+        return writing(job, written, &schema, &weights, rows, partitions, |writing| {
+            batches.all(&mut |batch| writing.take(&batch))?;
+            Ok(std::mem::take(&mut batches.removed_nulls))
+        });
+    }
     let mut sorter = Sorter::new(schema.arrow.clone(), keys, job.spill.clone(), job.sort_memory);
     let mut rows = 0;
     batches.all(&mut |batch| {
         rows += batch.num_rows() as u64;
+        if let Some(partitions) = &mut partitions {
+            partitions.count(&batch)?;
+        }
         sorter.push(batch)
     })?;
     let removed_nulls = std::mem::take(&mut batches.removed_nulls);
-    let weights = weights(job, &schema, &matched);
+    writing(job, written, &schema, &weights, rows, partitions, |writing| {
+        sorter.finish(|batch| writing.take(&batch))?;
+        Ok(removed_nulls)
+    })
+}
+
+/// Writes what `fill` hands on, which gives the nulls that went with deleted rows.
+fn writing(
+    job: &Job,
+    written: &Written,
+    schema: &WriteSchema,
+    weights: &[u64],
+    rows: u64,
+    partitions: Option<Partitions>,
+    fill: impl FnOnce(&mut Writing<'_>) -> Result<HashMap<usize, u64>>,
+) -> Result<Vec<Output>> {
     std::thread::scope(|scope| {
-        let mut writing = Writing::new(scope, job, written, &schema, &weights, rows)?;
-        let done = sorter.finish(|batch| writing.take(&batch)).and_then(|()| writing.finish());
-        let mut outputs = match done {
-            Ok(outputs) => outputs,
+        let mut writing = Writing::new(scope, job, written, schema, weights, rows, partitions)?;
+        let done = fill(&mut writing).and_then(|nulls| Ok((nulls, writing.finish()?)));
+        match done {
+            Ok((removed_nulls, mut outputs)) => {
+                if let Some(first) = outputs.first_mut() {
+                    first.removed_nulls = removed_nulls;
+                }
+                Ok(outputs)
+            }
             Err(error) => {
                 writing.abort();
-                return Err(error);
+                Err(error)
             }
-        };
-        if let Some(first) = outputs.first_mut() {
-            first.removed_nulls = removed_nulls;
         }
-        Ok(outputs)
     })
 }
 
@@ -92,6 +129,8 @@ struct Writing<'a> {
     /// Rows of the row group at hand, and how many it will have.
     rows: u64,
     full: u64,
+    /// The partitions that rows move to.
+    partitions: Option<Partitions>,
 }
 
 impl<'a> Writing<'a> {
@@ -102,6 +141,7 @@ impl<'a> Writing<'a> {
         schema: &'a WriteSchema,
         weights: &[u64],
         rows: u64,
+        partitions: Option<Partitions>,
     ) -> Result<Self> {
         let properties =
             Arc::new(props::sorted_properties(&job.policy, &job.table.schema, &schema.parquet, &job.task.arrangement)?);
@@ -129,6 +169,7 @@ impl<'a> Writing<'a> {
             row_bytes: input as f64 / rows.max(1) as f64,
             rows: 0,
             full: 0,
+            partitions,
         };
         writing.full = writing.rows_of_a_group();
         Ok(writing)
@@ -137,7 +178,9 @@ impl<'a> Writing<'a> {
     /// Rows of the next row group, so that it has about the right size.
     fn rows_of_a_group(&self) -> u64 {
         // At least sixteen row groups in a file of the lower edge: each is a range that readers can skip.
-        let output = self.job.row_group_bytes.min(self.job.policy.band_min() / 16).max(1);
+        let sorted = !self.job.task.arrangement.is_bin_pack();
+        let most = if sorted { self.job.policy.band_min() / 16 } else { u64::MAX };
+        let output = self.job.row_group_bytes.min(most).max(1);
         let rows = output as f64 / (self.row_bytes * self.cutter.ratio().max(0.01)).max(0.01);
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a positive number of rows")]
         let rows = rows as u64;
@@ -145,6 +188,34 @@ impl<'a> Writing<'a> {
     }
 
     fn take(&mut self, batch: &RecordBatch) -> Result<()> {
+        let Some(mut partitions) = self.partitions.take() else { return self.rows(batch) };
+        for run in partitions.runs(batch)? {
+            if let Some(entered) = run.entered {
+                self.end_file()?;
+                self.files.enter(entered.values, &entered.path);
+                let input = self.input_bytes(entered.rows);
+                #[expect(
+                    clippy::cast_possible_truncation,
+                    clippy::cast_sign_loss,
+                    reason = "a positive number of bytes"
+                )]
+                let output = (input as f64 * self.cutter.ratio()) as u64;
+                self.cutter = Cutter::new(self.job.policy.target_file_size_bytes, input, output);
+                self.full = self.rows_of_a_group();
+            }
+            self.rows(&batch.slice(run.from, run.count))?;
+        }
+        self.partitions = Some(partitions);
+        Ok(())
+    }
+
+    /// Input bytes of so many rows.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a positive number of bytes")]
+    fn input_bytes(&self, rows: u64) -> u64 {
+        (rows as f64 * self.row_bytes) as u64
+    }
+
+    fn rows(&mut self, batch: &RecordBatch) -> Result<()> {
         let mut from = 0;
         while from < batch.num_rows() {
             let room = usize::try_from(self.full - self.rows).unwrap_or(usize::MAX);
@@ -161,8 +232,7 @@ impl<'a> Writing<'a> {
 
     fn end_group(&mut self) -> Result<()> {
         let made = self.encoders.end()?;
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a positive number of bytes")]
-        let input = (self.rows as f64 * self.row_bytes) as u64;
+        let input = self.input_bytes(self.rows);
         if self.cutter.close_before(input)
             && let Some(file) = self.at_hand.take()
         {
@@ -179,14 +249,23 @@ impl<'a> Writing<'a> {
         Ok(())
     }
 
+    /// Completes the file at hand.
+    fn end_file(&mut self) -> Result<()> {
+        if self.rows > 0 {
+            self.end_group()?;
+        }
+        if let Some(file) = self.at_hand.take() {
+            self.outputs.push(self.files.close(file)?);
+        }
+        Ok(())
+    }
+
     fn finish(&mut self) -> Result<Vec<Output>> {
         if self.rows > 0 {
             self.end_group()?;
         }
         self.job.lanes.leave();
-        if let Some(file) = self.at_hand.take() {
-            self.outputs.push(self.files.close(file)?);
-        }
+        self.end_file()?;
         Ok(std::mem::take(&mut self.outputs))
     }
 

@@ -1,10 +1,12 @@
 //! What rows are compared by: bytes whose order is the wanted one.
 
+use std::sync::Arc;
+
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef, RecordBatch, make_array};
 use arrow_buffer::NullBuffer;
 use arrow_row::{RowConverter, Rows, SortField as RowField};
-use arrow_schema::{DataType, Schema, SortOptions};
+use arrow_schema::{ArrowError, DataType, Schema, SortOptions};
 use iceberg::spec::Transform;
 
 use super::curve::{Ranker, place};
@@ -18,7 +20,8 @@ pub(crate) struct Keys {
     by: By,
 }
 
-struct Column {
+/// A column of a batch, transformed.
+pub(crate) struct Column {
     /// Indexes from the top level down through structs.
     path: Vec<usize>,
     transform: Option<Apply>,
@@ -27,8 +30,8 @@ struct Column {
 enum By {
     /// One column after the other.
     Order(RowConverter),
-    /// A curve, with the ranks of each column.
-    Curve(Curve, Vec<Ranker>),
+    /// A curve, with the ranks of each column; before it, the columns that partitions are made of.
+    Curve(Curve, Vec<Ranker>, Option<RowConverter>),
 }
 
 impl std::fmt::Debug for Keys {
@@ -42,6 +45,8 @@ impl std::fmt::Debug for Keys {
 pub(super) enum KeyRows {
     Order(Rows),
     Curve(Vec<[u8; 16]>),
+    /// Keys of any length, one after the other, and where each ends.
+    Joined(Vec<u8>, Vec<usize>),
 }
 
 impl KeyRows {
@@ -50,6 +55,7 @@ impl KeyRows {
         match self {
             Self::Order(rows) => rows.row(row).data(),
             Self::Curve(places) => &places[row],
+            Self::Joined(bytes, ends) => &bytes[if row == 0 { 0 } else { ends[row - 1] }..ends[row]],
         }
     }
 
@@ -58,69 +64,72 @@ impl KeyRows {
         match self {
             Self::Order(rows) => rows.size(),
             Self::Curve(places) => size_of_val(places.as_slice()),
+            Self::Joined(bytes, ends) => bytes.len() + size_of_val(ends.as_slice()),
         }
+    }
+
+    /// Places on a curve, behind what comes before the curve.
+    fn behind(first: &Rows, places: impl Iterator<Item = [u8; 16]>) -> Self {
+        let (mut bytes, mut ends) = (Vec::new(), Vec::with_capacity(first.num_rows()));
+        for (row, place) in first.iter().zip(places) {
+            bytes.extend_from_slice(row.data());
+            bytes.extend_from_slice(&place);
+            ends.push(bytes.len());
+        }
+        Self::Joined(bytes, ends)
     }
 }
 
 impl Keys {
-    /// Keys for an arrangement. `sample` holds some rows of the data; curves learn their ranks from it.
+    /// Keys for an arrangement, of rows that are sorted by some columns before (those that partitions are made of).
+    /// `sample` holds some rows of the data; curves learn their ranks from it.
     ///
     /// # Errors
     /// `InvalidInput` for a column that is not there, `Unsupported` for one whose values have no order.
-    pub(crate) fn new(arrangement: &Arrangement, schema: &Schema, sample: &[RecordBatch]) -> Result<Self> {
-        match arrangement {
-            Arrangement::BinPack => Err(Error::internal("rows that stay where they are have no keys")),
-            Arrangement::Sort { fields, .. } => Self::in_order(fields, schema),
-            Arrangement::Curve { curve, columns } => Self::along(*curve, columns, schema, sample),
-        }
-    }
-
-    fn in_order(fields: &[SortField], schema: &Schema) -> Result<Self> {
-        let (mut columns, mut rows) = (Vec::new(), Vec::new());
-        for field in fields {
-            let (path, kind) = find(schema, &field.column)?;
-            let transform = transform(field)?;
-            let kind = match &transform {
-                None => kind,
-                // The type that comes out is seen by trying.
-                Some(apply) => apply.apply(&arrow_array::new_empty_array(&kind))?.data_type().clone(),
-            };
-            let options = SortOptions { descending: field.descending, nulls_first: field.nulls_first };
-            rows.push(RowField::new_with_options(kind, options));
-            columns.push(Column { path, transform });
-        }
-        let converter = RowConverter::new(rows).map_err(|e| {
-            Error::unsupported("the columns of the sort order have no order").hint("sort by plain values").caused_by(e)
-        })?;
-        Ok(Self { columns, by: By::Order(converter) })
-    }
-
-    fn along(curve: Curve, names: &[String], schema: &Schema, sample: &[RecordBatch]) -> Result<Self> {
-        let mut columns = Vec::new();
-        for name in names {
-            columns.push(Column { path: find(schema, name)?.0, transform: None });
-        }
-        let rankers = columns
-            .iter()
-            .map(|column| {
-                let values = sample.iter().map(|batch| column.values(batch)).collect::<Result<Vec<_>>>()?;
-                Ranker::learn(&values)
-            })
-            .collect::<Result<_>>()?;
-        Ok(Self { columns, by: By::Curve(curve, rankers) })
+    pub(crate) fn new(
+        arrangement: &Arrangement,
+        before: Vec<Column>,
+        schema: &Schema,
+        sample: &[RecordBatch],
+    ) -> Result<Self> {
+        let mut rows =
+            before.iter().map(|column| column.kind(schema).map(RowField::new)).collect::<Result<Vec<_>>>()?;
+        let mut columns = before;
+        let by = match arrangement {
+            Arrangement::BinPack => By::Order(converter(rows)?),
+            Arrangement::Sort { fields, .. } => {
+                for field in fields {
+                    let column = Column::new(find(schema, &field.column)?, transform(field)?);
+                    let options = SortOptions { descending: field.descending, nulls_first: field.nulls_first };
+                    rows.push(RowField::new_with_options(column.kind(schema)?, options));
+                    columns.push(column);
+                }
+                By::Order(converter(rows)?)
+            }
+            Arrangement::Curve { curve, columns: names } => {
+                let mut rankers = Vec::new();
+                for name in names {
+                    let column = Column::new(find(schema, name)?, None);
+                    let values = sample.iter().map(|batch| column.values(batch)).collect::<Result<Vec<_>>>()?;
+                    rankers.push(Ranker::learn(&values)?);
+                    columns.push(column);
+                }
+                let before = if rows.is_empty() { None } else { Some(converter(rows)?) };
+                By::Curve(*curve, rankers, before)
+            }
+        };
+        Ok(Self { columns, by })
     }
 
     /// The keys of a batch.
     pub(super) fn of(&self, batch: &RecordBatch) -> Result<KeyRows> {
         let values = self.columns.iter().map(|column| column.values(batch)).collect::<Result<Vec<_>>>()?;
         match &self.by {
-            By::Order(converter) => converter
-                .convert_columns(&values)
-                .map(KeyRows::Order)
-                .map_err(|e| Error::internal("sort keys can't be made").caused_by(e)),
-            By::Curve(curve, rankers) => {
+            By::Order(converter) => converter.convert_columns(&values).map(KeyRows::Order).map_err(failed),
+            By::Curve(curve, rankers, before) => {
+                let (first, values) = values.split_at(values.len() - rankers.len());
                 let ranks =
-                    rankers.iter().zip(&values).map(|(ranker, v)| ranker.ranks(v)).collect::<Result<Vec<_>>>()?;
+                    rankers.iter().zip(values).map(|(ranker, v)| ranker.ranks(v)).collect::<Result<Vec<_>>>()?;
                 let mut at = vec![0; ranks.len()];
                 let places = (0..batch.num_rows()).map(|row| {
                     for (axis, column) in at.iter_mut().zip(&ranks) {
@@ -128,10 +137,23 @@ impl Keys {
                     }
                     place(*curve, &mut at).to_be_bytes()
                 });
-                Ok(KeyRows::Curve(places.collect()))
+                match before {
+                    None => Ok(KeyRows::Curve(places.collect())),
+                    Some(before) => Ok(KeyRows::behind(&before.convert_columns(first).map_err(failed)?, places)),
+                }
             }
         }
     }
+}
+
+fn failed(error: ArrowError) -> Error {
+    Error::internal("sort keys can't be made").caused_by(error)
+}
+
+fn converter(columns: Vec<RowField>) -> Result<RowConverter> {
+    RowConverter::new(columns).map_err(|e| {
+        Error::unsupported("the columns of the sort order have no order").hint("sort by plain values").caused_by(e)
+    })
 }
 
 fn transform(field: &SortField) -> Result<Option<Apply>> {
@@ -143,16 +165,16 @@ fn transform(field: &SortField) -> Result<Option<Apply>> {
     Apply::new(parsed)
 }
 
-/// The way to a column, and its type.
-fn find(schema: &Schema, name: &str) -> Result<(Vec<usize>, DataType)> {
+/// The way to a column.
+fn find(schema: &Schema, name: &str) -> Result<Vec<usize>> {
     let missing = || {
         let names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
         Error::invalid(format!("there is no column {name:?} to sort by"))
             .hint(format!("the table's columns are {}", names.join(", ")))
     };
     // A column's own name may hold dots: the longest match wins.
-    if let Some((index, field)) = schema.column_with_name(name) {
-        return Ok((vec![index], field.data_type().clone()));
+    if let Some((index, _)) = schema.column_with_name(name) {
+        return Ok(vec![index]);
     }
     let (mut fields, mut path) = (schema.fields().clone(), Vec::new());
     let mut parts = name.split('.').peekable();
@@ -160,7 +182,7 @@ fn find(schema: &Schema, name: &str) -> Result<(Vec<usize>, DataType)> {
         let (index, field) = fields.find(part).ok_or_else(missing)?;
         path.push(index);
         match (field.data_type().clone(), parts.peek()) {
-            (kind, None) => return Ok((path, kind)),
+            (_, None) => return Ok(path),
             (DataType::Struct(inner), Some(_)) => fields = inner,
             _ => return Err(missing()),
         }
@@ -169,7 +191,20 @@ fn find(schema: &Schema, name: &str) -> Result<(Vec<usize>, DataType)> {
 }
 
 impl Column {
-    fn values(&self, batch: &RecordBatch) -> Result<ArrayRef> {
+    /// The column at the end of a path, through a transform.
+    pub(super) fn new(path: Vec<usize>, transform: Option<Apply>) -> Self {
+        Self { path, transform }
+    }
+
+    /// The type of its values.
+    pub(super) fn kind(&self, schema: &Schema) -> Result<DataType> {
+        // What comes out of a transform is seen by trying.
+        let empty = RecordBatch::new_empty(Arc::new(schema.clone()));
+        Ok(self.values(&empty)?.data_type().clone())
+    }
+
+    /// Its values in a batch.
+    pub(super) fn values(&self, batch: &RecordBatch) -> Result<ArrayRef> {
         let mut values = batch.column(self.path[0]).clone();
         for index in &self.path[1..] {
             let outer = values.as_struct();

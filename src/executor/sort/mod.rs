@@ -6,6 +6,7 @@
 mod curve;
 mod key;
 mod merge;
+mod partition;
 mod run;
 mod transform;
 
@@ -16,8 +17,9 @@ use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use arrow_select::interleave::interleave_record_batch;
 
-pub(crate) use key::Keys;
+pub(crate) use key::{Column, Keys};
 use merge::{Merge, Ordered};
+pub(crate) use partition::{Partitioning, columns};
 use run::{Run, RunReader, RunWriter};
 
 use crate::error::{Error, Result};

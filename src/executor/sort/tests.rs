@@ -43,7 +43,7 @@ fn field(column: &str, descending: bool, nulls_first: bool) -> SortField {
 }
 
 fn sorted(arrangement: &Arrangement, batches: Vec<RecordBatch>, run_rows: usize) -> Vec<Row> {
-    let keys = Arc::new(Keys::new(arrangement, &schema(), &batches).unwrap());
+    let keys = Arc::new(Keys::new(arrangement, Vec::new(), &schema(), &batches).unwrap());
     let spill = Spill::new(std::env::temp_dir(), Spill::LIMIT);
     let mut sorter = Sorter::new(schema(), keys, spill.clone(), 0);
     let (mut since, mut found) = (0, Vec::new());
@@ -146,7 +146,8 @@ fn should_sort_by_transforms_and_nested_fields_and_say_what_is_missing() {
     let s = arrow_array::StructArray::new(vec![inner].into(), vec![floats], Some(vec![false, true, true].into()));
     let ts: ArrayRef = Arc::new(Int64Array::from(vec![17, 25, 31]));
     let batch = RecordBatch::try_new(Arc::new(nested.clone()), vec![Arc::new(s), ts]).unwrap();
-    let by = |fields: Vec<SortField>| Keys::new(&Arrangement::Sort { fields, order_id: None }, &nested, &[]);
+    let by =
+        |fields: Vec<SortField>| Keys::new(&Arrangement::Sort { fields, order_id: None }, Vec::new(), &nested, &[]);
     let keys = by(vec![field("s.x", false, false)]).unwrap().of(&batch).unwrap();
     assert!(keys.get(1) < keys.get(0), "a field of a null struct is null, and comes last");
     assert_eq!(keys.get(0), keys.get(2));
@@ -175,7 +176,7 @@ fn should_have_floats_in_the_order_of_the_spec() {
     let batch = RecordBatch::try_new(Arc::new(schema.clone()), vec![floats]).unwrap();
     for (descending, nulls_first) in [(false, true), (false, false), (true, true), (true, false)] {
         let order = Arrangement::Sort { fields: vec![field("d", descending, nulls_first)], order_id: None };
-        let keys = Keys::new(&order, &schema, &[]).unwrap().of(&batch).unwrap();
+        let keys = Keys::new(&order, Vec::new(), &schema, &[]).unwrap().of(&batch).unwrap();
         let ascending =
             |(a, b): (usize, usize)| if descending { keys.get(a) > keys.get(b) } else { keys.get(a) < keys.get(b) };
         assert!((0..7).map(|n| (n, n + 1)).all(ascending), "{descending}");
@@ -189,7 +190,7 @@ fn should_begin_runs_of_narrow_rows_before_their_keys_fill_the_memory() {
     let (spill, rows) = (Spill::new(std::env::temp_dir(), Spill::LIMIT), 1 << 20);
     let schema: SchemaRef = Arc::new(Schema::new(vec![Field::new("n", DataType::Int64, false)]));
     let fields = vec![field("n", false, true)];
-    let keys = Arc::new(Keys::new(&Arrangement::Sort { fields, order_id: None }, &schema, &[]).unwrap());
+    let keys = Arc::new(Keys::new(&Arrangement::Sort { fields, order_id: None }, Vec::new(), &schema, &[]).unwrap());
     let mut sorter = Sorter::new(schema.clone(), keys, spill.clone(), 0);
     for part in 0..8 {
         let values: ArrayRef = Arc::new((0..rows / 8).map(|n| Some((n * 8 + part) ^ 0x5555)).collect::<Int64Array>());

@@ -65,7 +65,10 @@ impl Apply {
                 let hours: Int32Array = micros.unary(|value| whole(value, MICROS_PER_HOUR));
                 Ok(Arc::new(hours))
             }
-            (Transform::Bucket(_), Some(micros)) => self.call(Arc::new(plain(&micros))),
+            // It can't compute with the name of a zone, and Iceberg's instants are all in UTC.
+            (Transform::Year | Transform::Month | Transform::Bucket(_), Some(micros)) => {
+                self.call(Arc::new(plain(&micros)))
+            }
             _ => self.call(values.clone()),
         }
     }
@@ -85,8 +88,8 @@ fn plain(micros: &TimestampMicrosecondArray) -> PrimitiveArray<TimestampMicrosec
 
 #[cfg(test)]
 mod tests {
+    use arrow_array::TimestampNanosecondArray;
     use arrow_array::types::{Date32Type, Int32Type};
-    use arrow_array::{Array, TimestampNanosecondArray};
 
     use super::*;
 
@@ -108,7 +111,12 @@ mod tests {
         let late: ArrayRef = Arc::new(TimestampNanosecondArray::from(vec![-1, -1000, -1001]));
         let early: ArrayRef = Arc::new(TimestampMicrosecondArray::from(vec![-1, -1, -2]));
         assert_eq!(&of(Transform::Bucket(1000), late), &of(Transform::Bucket(1000), early));
-        assert_eq!(of(Transform::Year, nanos).len(), micros.len());
+        let zoned: ArrayRef = Arc::new(TimestampMicrosecondArray::from(micros.to_vec()).with_timezone("UTC"));
+        for (transform, first) in [(Transform::Year, -1), (Transform::Month, -1)] {
+            let found = of(transform, zoned.clone());
+            assert_eq!(found.as_primitive::<Int32Type>().values()[..2], [0, first], "{transform}");
+            assert_eq!((&found, &found), (&of(transform, nanos.clone()), &of(transform, array.clone())));
+        }
         assert!(Apply::new(Transform::Identity).unwrap().is_none());
         assert!(Apply::new(Transform::Unknown).is_err());
     }

@@ -214,6 +214,8 @@ fn job(
         route_why: RouteReason::DeletesApply,
         inputs,
         deletes: Vec::new(),
+        respec: None,
+        keeps_spec: None,
         arrangement: Arrangement::BinPack,
         sort_order_id: None,
         output: OutputSpec { directory: directory.to_owned(), files: 1, bytes: 1, cut_bytes: 1, storage_class: None },

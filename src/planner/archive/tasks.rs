@@ -179,6 +179,8 @@ impl<'a> Maker<'a> {
             deletes: own_deletes(self.state, &mut inputs),
             spec_id: partition.spec_id,
             partition: partition.path.clone(),
+            respec: None,
+            keeps_spec: None,
             why: TaskReason::Archive { tier: tier.name.clone() },
             route,
             route_why,

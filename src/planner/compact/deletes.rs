@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 use iceberg::spec::FormatVersion;
 
 use super::eligible::Eligible;
-use super::groups::{Group, by_partition, split};
+use super::groups::{Group, Place, by_partition, split};
 use crate::error::{Error, Result};
 use crate::model::{
     CompactPolicy, DeleteContent, DeleteFile, FileFormat, InputFile, PickReason, Route, RouteReason, SkipReason,
@@ -73,7 +73,8 @@ pub(super) fn grouped(
                 bytes.div_ceil(policy.target_delete_file_size_bytes.max(1))
             };
             groups.push(Group {
-                partition,
+                place: Place::Own(partition),
+                keeps: None,
                 inputs,
                 why: why.clone(),
                 route: if vectors { Route::Vectors } else { Route::Deletes },

@@ -18,10 +18,8 @@ impl Eligible {
     /// Sorts the files of a table.
     pub(super) fn find(state: &TableState, policy: &CompactPolicy, burdens: &Burdens) -> Result<Self> {
         let filter = policy.filter.as_ref().map(|filter| FilterOn::new(filter, &state.metadata)).transpose()?;
-        let default_spec = state.metadata.default_partition_spec_id();
         let mut found = Self { files: Vec::new(), skipped: Vec::new() };
         for (index, file) in state.files.iter().enumerate() {
-            let spec_id = state.partition(file.partition).spec_id;
             let why = if file.format != FileFormat::Parquet {
                 Some(SkipReason::NotParquet)
             } else if file.encrypted {
@@ -30,12 +28,8 @@ impl Eligible {
                 Some(SkipReason::FilteredOut)
             } else if let Some(tier) = colder_tier(state, policy, file) {
                 Some(SkipReason::InTier { tier })
-            } else if let Some(why) = unsupported_deletes(state, burdens.of(index)) {
-                Some(why)
-            } else if spec_id != default_spec && !policy.only_deletes {
-                Some(SkipReason::OldSpec { spec_id })
             } else {
-                None
+                unsupported_deletes(state, burdens.of(index))
             };
             match why {
                 Some(why) => found.skipped.push(Skipped { path: file.path.clone(), size: file.size, why }),

@@ -4,18 +4,39 @@ use std::collections::BTreeMap;
 
 use super::arrange::{Wish, out_of_order, sort_out};
 use super::eligible::pick;
-use super::route::{arranged, route};
+use super::route::{arranged, moved, route};
 use super::size::{gains, output_files};
 use crate::model::{
-    CompactPolicy, InputFile, JobOrder, PartitionId, PickReason, Route, RouteReason, SkipReason, Skipped, TableState,
-    TaskReason,
+    CompactPolicy, InputFile, JobOrder, KeepSpec, PartitionId, PickReason, Respec, Route, RouteReason, SkipReason,
+    Skipped, TableState, TaskReason,
 };
 use crate::planner::deletes::Burdens;
+
+/// Where the outputs of a group go.
+#[derive(Debug, Clone)]
+pub(super) enum Place {
+    /// The partition of its inputs.
+    Own(PartitionId),
+    /// Partitions of another spec.
+    Moved { spec_id: i32, path: String, respec: Respec },
+}
+
+impl Place {
+    /// The partition for people.
+    pub(super) fn path<'a>(&'a self, state: &'a TableState) -> &'a str {
+        match self {
+            Self::Own(partition) => &state.partition(*partition).path,
+            Self::Moved { path, .. } => path,
+        }
+    }
+}
 
 /// A group that is worth a rewrite.
 #[derive(Debug, Clone)]
 pub(super) struct Group {
-    pub(super) partition: PartitionId,
+    pub(super) place: Place,
+    /// Why files of an older spec stay in it.
+    pub(super) keeps: Option<KeepSpec>,
     pub(super) inputs: Vec<InputFile>,
     pub(super) why: TaskReason,
     pub(super) route: Route,
@@ -53,14 +74,16 @@ pub(super) fn of_partition(
     burdens: &Burdens,
     files: Vec<usize>,
 ) -> (Vec<Group>, Vec<Skipped>) {
-    let Some(partition) = files.first().map(|file| state.files[*file].partition) else { return Default::default() };
+    let Some(place) = files.first().map(|file| Place::Own(state.files[*file].partition)) else {
+        return Default::default();
+    };
     let (candidates, mut skipped) = candidates(state, policy, wish, burdens, &files);
     let parts = join_remainders(state, policy, split(candidates, policy));
     let several = parts.len() > 1;
     let (mut groups, mut alone, mut rest) = (Vec::new(), Vec::new(), Vec::new());
     for inputs in parts {
         let kept = if several { inputs.clone() } else { Vec::new() };
-        match worth(state, policy, wish, partition, inputs) {
+        match worth(state, policy, wish, place.clone(), inputs) {
             Ok(group) => groups.push(group),
             Err(left) => {
                 alone.extend(left);
@@ -74,7 +97,7 @@ pub(super) fn of_partition(
     {
         let mut together = last.inputs.clone();
         together.extend(rest);
-        if let Ok(group) = worth(state, policy, wish, partition, together) {
+        if let Ok(group) = worth(state, policy, wish, place, together) {
             last = group;
             alone.clear();
         }
@@ -93,23 +116,11 @@ fn candidates(
     files: &[usize],
 ) -> (Vec<InputFile>, Vec<Skipped>) {
     let picks = files.iter().map(|index| pick(state, policy, &state.files[*index], burdens.of(*index))).collect();
-    let input = |(index, picked): (usize, PickReason)| {
-        let (file, burden) = (&state.files[index], burdens.of(index));
-        InputFile {
-            path: file.path.clone(),
-            size: file.size,
-            records: file.records,
-            sequence_number: file.sequence_number,
-            first_row_id: file.first_row_id,
-            // Numbers of the table's list until the group becomes a task.
-            deletes: burden.deletes.clone(),
-            deleted: burden.deleted,
-            picked,
-        }
-    };
+    let input = |(index, picked): (usize, PickReason)| input(state, burdens, index, picked);
     let alone = |picked: &[(usize, PickReason)]| {
         let inputs = picked.iter().cloned().map(input).collect();
-        files.first().is_some_and(|file| worth(state, policy, wish, state.files[*file].partition, inputs).is_ok())
+        let place = files.first().map(|file| Place::Own(state.files[*file].partition));
+        place.is_some_and(|place| worth(state, policy, wish, place, inputs).is_ok())
     };
     let found = sort_out(state, policy, wish, files, picks, alone);
     let candidates = found.picked.into_iter().map(input).collect();
@@ -122,6 +133,22 @@ fn candidates(
     let left = settled.chain(found.left);
     let left = left.map(|(index, why)| leave(&state.files[index].path, state.files[index].size, why)).collect();
     (candidates, left)
+}
+
+/// A file as an input of a task.
+pub(super) fn input(state: &TableState, burdens: &Burdens, index: usize, picked: PickReason) -> InputFile {
+    let (file, burden) = (&state.files[index], burdens.of(index));
+    InputFile {
+        path: file.path.clone(),
+        size: file.size,
+        records: file.records,
+        sequence_number: file.sequence_number,
+        first_row_id: file.first_row_id,
+        // Numbers of the table's list until the group becomes a task.
+        deletes: burden.deletes.clone(),
+        deleted: burden.deleted,
+        picked,
+    }
 }
 
 /// Splits candidates that are more than one group may hold into groups of about equal bytes, in order.
@@ -176,11 +203,11 @@ fn join_remainders(state: &TableState, policy: &CompactPolicy, parts: Vec<Vec<In
 }
 
 /// Whether a group is worth a rewrite, and what it would become.
-fn worth(
+pub(super) fn worth(
     state: &TableState,
     policy: &CompactPolicy,
     wish: &Wish,
-    partition: PartitionId,
+    place: Place,
     inputs: Vec<InputFile>,
 ) -> Result<Group, Vec<Skipped>> {
     let (route, route_why, output_bytes) =
@@ -222,7 +249,7 @@ fn worth(
     } else {
         TaskReason::EnoughContent { bytes }
     };
-    Ok(Group { partition, inputs, why, route, route_why, output_files: outputs, output_bytes })
+    Ok(Group { place, keeps: None, inputs, why, route, route_why, output_files: outputs, output_bytes })
 }
 
 /// Puts groups into the order in which they are run; ties end with partition and first file (I11).
@@ -236,7 +263,7 @@ pub(super) fn order(state: &TableState, policy: &CompactPolicy, groups: &mut [Gr
             JobOrder::FilesDesc => -(group.inputs.len() as i128),
         };
         let first = group.inputs.first().map(|input| input.path.clone()).unwrap_or_default();
-        (by, state.partition(group.partition).path.clone(), first)
+        (by, group.place.path(state).to_owned(), first)
     };
     groups.sort_by_cached_key(key);
 }
@@ -261,7 +288,13 @@ pub(super) fn limit(state: &TableState, policy: &CompactPolicy, wish: &Wish, gro
         if group.inputs.is_empty() {
             continue;
         }
-        match worth(state, policy, wish, group.partition, group.inputs) {
+        if let Place::Moved { .. } = group.place {
+            // Whatever moves is done: the rest follows in another run.
+            group.output_bytes = moved(state, wish, &group.inputs).2;
+            groups.push(group);
+            continue;
+        }
+        match worth(state, policy, wish, group.place, group.inputs) {
             Ok(smaller) => groups.push(smaller),
             Err(skipped) => over.extend(skipped.into_iter().map(|s| Skipped { why: SkipReason::OverLimit, ..s })),
         }

@@ -10,6 +10,7 @@ mod deletes;
 pub(in crate::planner) mod eligible;
 pub(in crate::planner) mod groups;
 mod overlap;
+mod respec;
 pub(in crate::planner) mod route;
 pub(in crate::planner) mod size;
 
@@ -27,7 +28,8 @@ use crate::planner::filter_fields;
 
 use arrange::Wish;
 use eligible::Eligible;
-use groups::Group;
+use groups::{Group, Place};
+use respec::Sorted;
 pub use size::output_files;
 
 /// The most footers that are read of files whose size is good, to learn their codec.
@@ -51,8 +53,11 @@ pub fn footers_wanted(state: &TableState, policy: &CompactPolicy) -> Result<Vec<
     let ours = eligible::our_snapshots(state);
     let mut wanted = Vec::new();
     let mut probes = 0;
+    let current = respec::output_spec(state, policy)?.spec_id();
     for partition in groups::by_partition(state, &found.files) {
-        let lonely = partition.len() == 1;
+        let old = partition.first().is_some_and(|f| state.partition(state.files[*f].partition).spec_id != current);
+        // A file of another spec may go to where others are.
+        let lonely = partition.len() == 1 && !old;
         for index in partition {
             let file = &state.files[index];
             let deleted = burdens.of(index).reason(file, policy).is_some();
@@ -60,7 +65,10 @@ pub fn footers_wanted(state: &TableState, policy: &CompactPolicy) -> Result<Vec<
                 wanted.push(file.path.clone());
                 continue;
             }
-            let outside = deleted || eligible::size_reason(file, policy).is_some() || policy.rewrite_all;
+            let outside = (old && policy.output_spec_id.is_some())
+                || deleted
+                || eligible::size_reason(file, policy).is_some()
+                || policy.rewrite_all;
             let made_by_us = file.snapshot_id.is_some_and(|id| ours.contains(&id));
             if outside && (policy.rewrite_all || deleted || !lonely || file.size > policy.max_file_size_bytes) {
                 wanted.push(file.path.clone());
@@ -74,7 +82,8 @@ pub fn footers_wanted(state: &TableState, policy: &CompactPolicy) -> Result<Vec<
     Ok(wanted)
 }
 
-/// The fields whose bounds planning wants to see: those of the filter, and the column that rows are sorted by first.
+/// The fields whose bounds planning wants to see: those of the filter, the column that rows are sorted by first, and those
+/// that the partitions of a table with several specs are made of.
 ///
 /// # Errors
 /// As [`plan`].
@@ -91,6 +100,11 @@ pub fn bounds_wanted(policy: &CompactPolicy, metadata: &TableMetadata) -> Result
             Some(first) => schema.field_id_by_name(&first.column),
             None => own(),
         });
+    }
+    if metadata.partition_specs_iter().len() > 1 && !policy.only_deletes {
+        let wanted = policy.output_spec_id.and_then(|id| metadata.partition_spec_by_id(id).map(AsRef::as_ref));
+        let spec = wanted.unwrap_or(metadata.default_partition_spec().as_ref());
+        fields.extend(spec.fields().iter().map(|field| field.source_id));
     }
     Ok(fields)
 }
@@ -168,30 +182,43 @@ fn grouped(
     burdens: &Burdens,
 ) -> Result<(Vec<Group>, Vec<Skipped>)> {
     let found = Eligible::find(state, policy, burdens)?;
-    let (mut groups, mut skipped) = (Vec::new(), found.skipped);
-    for partition in groups::by_partition(state, &found.files) {
+    let Sorted { moves: mut groups, rest, keeps } = respec::sort_out(state, policy, wish, burdens, &found.files)?;
+    let mut skipped = found.skipped;
+    let kept = rest.iter().collect::<HashSet<_>>();
+    let left_alone = keeps.iter().filter(|(file, _)| !kept.contains(file));
+    skipped.extend(left_alone.map(|(file, keep)| respec::skipped(state, *file, keep)));
+    for partition in groups::by_partition(state, &rest) {
+        let keep = partition.iter().find_map(|file| keeps.get(file)).cloned();
         let (made, left) = groups::of_partition(state, policy, wish, burdens, partition);
-        groups.extend(made);
+        groups.extend(made.into_iter().map(|group| Group { keeps: keep.clone(), ..group }));
         skipped.extend(left);
     }
+    respec::explain(state, policy, &keeps, &mut skipped)?;
     Ok((groups, skipped))
 }
 
 fn task(state: &TableState, policy: &CompactPolicy, wish: &Wish, id: u32, mut group: Group) -> RewriteTask {
-    let partition = state.partition(group.partition);
     let mut read: u64 = group.inputs.iter().map(|input| input.size).sum();
     let footers: Vec<Option<&Footer>> = group.inputs.iter().map(|input| state.footers.get(&input.path)).collect();
     let deletes = own_deletes(state, &mut group.inputs);
     if group.route.keeps_files() {
         read = deletes::bytes_read(&deletes, read);
     }
+    let path = group.place.path(state).to_owned();
+    let (spec_id, folder, respec) = match group.place {
+        Place::Own(partition) => (state.partition(partition).spec_id, path.clone(), None),
+        Place::Moved { spec_id, respec, .. } => (spec_id, String::new(), Some(respec)),
+    };
     RewriteTask {
         id,
-        spec_id: partition.spec_id,
-        partition: partition.path.clone(),
+        spec_id,
+        partition: path,
+        respec,
+        keeps_spec: group.keeps,
         why: group.why,
         route: group.route,
         route_why: group.route_why,
+        // Rows that only find their partitions stay as they come within them.
         arrangement: if group.route == Route::Sort { wish.arrangement.clone() } else { Arrangement::BinPack },
         sort_order_id: match group.route {
             Route::Sort => wish.arrangement.order_id(),
@@ -200,7 +227,7 @@ fn task(state: &TableState, policy: &CompactPolicy, wish: &Wish, id: u32, mut gr
         },
         estimate: size::estimate(policy, group.route, read, group.output_bytes, &footers),
         output: OutputSpec {
-            directory: directory(state, &partition.path),
+            directory: directory(state, &folder),
             files: group.output_files,
             bytes: group.output_bytes,
             cut_bytes: group.output_bytes / group.output_files.max(1),

@@ -18,6 +18,12 @@ pub(super) fn arranged(state: &TableState, wish: &Wish, inputs: &[InputFile]) ->
     (Route::Sort, why, shrunk(state, &state.ratios, inputs))
 }
 
+/// How rows are moved to other partitions (by a sort that keeps those of one together), and about how many bytes come out.
+pub(super) fn moved(state: &TableState, wish: &Wish, inputs: &[InputFile]) -> (Route, RouteReason, u64) {
+    let (route, order, bytes) = arranged(state, wish, inputs);
+    (route, if wish.sorts() { order } else { RouteReason::Partitioned }, bytes)
+}
+
 /// The same with other compression ratios than the table's own.
 pub(in crate::planner) fn route_at(
     state: &TableState,

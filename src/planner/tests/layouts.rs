@@ -99,17 +99,6 @@ fn should_bring_good_files_into_the_codec_when_there_is_enough_of_them() {
 }
 
 #[test]
-fn should_leave_files_of_older_specs_alone() {
-    let table = Table::new().files("old", 6, 0, 10 * MIB, Codec::Zstd);
-    assert_snapshot!(table.picture(&default()), @r"
-    before: :6x10 MiB
-    left old00..old05 (6): written with the older partition spec 0
-    after: :6x10 MiB
-    0 B written
-    ");
-}
-
-#[test]
 fn should_spend_a_limit_on_what_was_asked_for_first() {
     let table = Table::new().files("a", 6, 2020, 10 * MIB, Codec::Zstd).files("b", 6, 2021, 30 * MIB, Codec::Zstd);
     let policy = CompactPolicy { max_files_to_rewrite: Some(8), rewrite_job_order: JobOrder::BytesDesc, ..default() };

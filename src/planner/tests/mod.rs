@@ -7,4 +7,5 @@ mod filters;
 mod layouts;
 mod manifests;
 mod properties;
+mod respec;
 pub(super) mod support;

@@ -4,14 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::sync::Arc;
 
-use iceberg::spec::{Literal, Struct, TableMetadata};
+use chrono::Datelike;
+use iceberg::spec::{Literal, Struct, TableMetadata, Transform};
 use serde_json::json;
 
 use crate::model::{
-    Codec, ColumnCodec, CompactPlan, CompactPolicy, DataFile, DeleteContent, DeleteFile, FileFormat, Footer, MIB,
-    Partition, PartitionId, RowGroup, TableName, TableState, human_bytes,
+    Codec, ColumnCodec, CompactPlan, CompactPolicy, DataFile, DeleteContent, DeleteFile, FieldBounds, FileFormat,
+    Footer, MIB, Partition, PartitionId, RewriteTask, RowGroup, TableName, TableState, human_bytes,
 };
 use crate::planner::compact::plan;
+use crate::planner::time;
 
 /// A table partitioned by year of `ts` (spec 1), with an older unpartitioned spec 0 and snapshot 1 of another engine.
 pub(crate) fn metadata(version: u8, properties: &[(&str, &str)]) -> TableMetadata {
@@ -150,10 +152,11 @@ impl Table {
         for task in plan.rewrites() {
             let _ = writeln!(
                 text,
-                "task {} {}: {} | {:?}: {} | {} files, {} -> {} x {}",
+                "task {} {}: {}{} | {:?}: {} | {} files, {} -> {} x {}",
                 task.id,
                 task.partition,
                 task.why,
+                task.keeps_spec.as_ref().map(|keep| format!(" (stays: {keep})")).unwrap_or_default(),
                 task.route,
                 task.route_why,
                 task.inputs.len(),
@@ -215,6 +218,11 @@ pub(crate) fn execute(state: &TableState, plan: &CompactPlan, error: f64) -> (Ta
     let mut written = 0;
     for task in plan.rewrites() {
         let inputs: BTreeSet<&str> = task.inputs.iter().map(|input| input.path.as_str()).collect();
+        if task.respec.is_some() {
+            written += move_rows(&mut after, plan, task, error);
+            continue;
+        }
+        let (low, high) = years(&after, &inputs);
         let first = after.files.iter().find(|file| inputs.contains(file.path.as_str())).unwrap().clone();
         let records: u64 = task.inputs.iter().map(|input| input.records - input.deleted).sum();
         after.files.retain(|file| !inputs.contains(file.path.as_str()));
@@ -235,6 +243,9 @@ pub(crate) fn execute(state: &TableState, plan: &CompactPlan, error: f64) -> (Ta
                 file_sequence_number,
                 ..first.clone()
             });
+            if let (Some(low), Some(high)) = (low, high) {
+                between(after.files.last_mut().unwrap(), low, high);
+            }
             let groups = size.div_ceil(64 * MIB).max(1);
             let group = RowGroup { rows: rows / groups, compressed: size / groups, uncompressed: size / groups };
             after.footers.insert(path, footer(plan.policy.codec, vec![group; usize::try_from(groups).unwrap()]));
@@ -244,6 +255,69 @@ pub(crate) fn execute(state: &TableState, plan: &CompactPlan, error: f64) -> (Ta
     after.deletes.retain(|delete| !gone.contains(delete.path.as_str()));
     after.files.sort_by(|a, b| a.path.cmp(&b.path));
     (after, written)
+}
+
+/// Gives a file values of `ts` from one year to another.
+pub(crate) fn between(file: &mut DataFile, first: i32, last: i32) {
+    let start = |year: i32| time::covers(&Transform::Year, year - 1970).unwrap();
+    let bytes = |micros: i64| Some(micros.to_le_bytes().to_vec());
+    let (lower, upper) = (bytes(start(first).0), bytes(start(last).1 - 1));
+    file.bounds.insert(1, FieldBounds { lower, upper, nulls: Some(0), values: None });
+}
+
+/// The years that the rows of some files are of, as far as their bounds tell.
+fn years(state: &TableState, inputs: &BTreeSet<&str>) -> (Option<i32>, Option<i32>) {
+    let files = || state.files.iter().filter(|file| inputs.contains(file.path.as_str()));
+    let ends: Option<Vec<(i32, i32)>> = files().map(years_of).collect();
+    let ends = ends.unwrap_or_default();
+    (ends.iter().map(|ends| ends.0).min(), ends.iter().map(|ends| ends.1).max())
+}
+
+fn years_of(file: &DataFile) -> Option<(i32, i32)> {
+    let bounds = file.bounds.get(&1)?;
+    let year = |bytes: &Option<Vec<u8>>| {
+        let micros = i64::from_le_bytes(bytes.as_ref()?.as_slice().try_into().ok()?);
+        Some(chrono::DateTime::from_timestamp_micros(micros)?.year())
+    };
+    Some((year(&bounds.lower)?, year(&bounds.upper)?))
+}
+
+/// Moves rows to the years that they are of; those of one file are spread over its years evenly.
+fn move_rows(after: &mut TableState, plan: &CompactPlan, task: &RewriteTask, error: f64) -> u64 {
+    let read: u64 = task.inputs.iter().map(|input| input.size).sum();
+    let ratio = task.output.bytes as f64 * error / read as f64;
+    let mut by_year: BTreeMap<i32, (u64, u64)> = BTreeMap::new();
+    let mut written = 0;
+    for input in &task.inputs {
+        let at = after.files.iter().position(|file| file.path == input.path).unwrap();
+        let file = after.files.remove(at);
+        let years = match after.partition(file.partition).spec_id {
+            1 => (file.partition.0 as i32 + 2019, file.partition.0 as i32 + 2019),
+            _ => years_of(&file).unwrap_or((2020, 2020)),
+        };
+        let count = (years.1 - years.0 + 1) as u64;
+        let rows = input.records - input.deleted;
+        for (n, year) in (years.0..=years.1).enumerate() {
+            let sum = by_year.entry(year).or_default();
+            sum.0 += file.size / count;
+            sum.1 += rows / count + u64::from((n as u64) < rows % count);
+        }
+    }
+    for (year, (bytes, rows)) in by_year {
+        let total = (bytes as f64 * ratio) as u64;
+        let files = total.div_ceil(plan.policy.target_file_size_bytes).max(1);
+        for n in 0..files {
+            let name = format!("out-moved-{year}-{:05}-{n:03}", task.id);
+            let table = Table { state: after.clone() }.file(&name, year, total / files, plan.policy.codec);
+            *after = table.state;
+            let file = after.files.iter_mut().find(|file| file.path == name).unwrap();
+            file.records = rows / files + u64::from(n < rows % files);
+            (file.sequence_number, file.file_sequence_number) = (9, 10);
+            between(file, year, year);
+            written += total / files;
+        }
+    }
+    written
 }
 
 /// Whether a delete applies to a file, word for word by the spec's "Scan Planning" (version 2).
@@ -310,7 +384,8 @@ pub(crate) fn flaws(state: &TableState, policy: &CompactPolicy, plan: &CompactPl
         }
         let bytes: u64 = task.inputs.iter().map(|input| input.size).sum();
         let share = task.output.bytes / task.output.files.max(1);
-        if task.output.bytes >= policy.band_min()
+        if task.respec.is_none()
+            && task.output.bytes >= policy.band_min()
             && !(policy.band_min()..=policy.target_file_size_bytes).contains(&share)
         {
             flaws.push(format!("outputs of {share} bytes are outside of the band"));
@@ -324,7 +399,7 @@ pub(crate) fn flaws(state: &TableState, policy: &CompactPolicy, plan: &CompactPl
         }
         let fewer = task.output.files < task.inputs.len() as u64;
         let other = task.inputs.iter().any(|i| !matches!(i.picked, crate::model::PickReason::TooSmall));
-        if !fewer && !other && !policy.rewrite_all {
+        if !fewer && !other && !policy.rewrite_all && task.respec.is_none() {
             flaws.push("a task that gains nothing".into());
         }
     }
