@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use iceberg::spec::{DataFileFormat, ManifestFile, ManifestStatus};
 
 use super::change::Change;
+use super::check::Live;
 use super::entries::{position_file, vector_file};
 use super::retire::key_of;
 use super::write::{Gone, Kind, Written};
@@ -22,7 +23,7 @@ impl Written<'_> {
         change: &mut Change,
     ) -> Result<Option<ManifestFile>> {
         let first = outcome.inputs.first().and_then(|path| gone.found.live.get(path));
-        let Some((spec_id, entry)) = first.filter(|_| !outcome.outputs.is_empty()) else { return Ok(None) };
+        let Some(Live { spec_id, entry, .. }) = first.filter(|_| !outcome.outputs.is_empty()) else { return Ok(None) };
         one_vector_each(outcome, gone, list)?;
         let partition = entry.data_file().partition();
         let made = outcome.outputs.iter().map(|file| match &file.vector {
@@ -32,7 +33,8 @@ impl Written<'_> {
         let files: Vec<_> = made.collect::<Result<_>>()?;
         files.iter().for_each(|file| change.add(file));
         let sequence = gone.checker.newest(list, outcome.applied.iter().map(|delete| &delete.key));
-        self.added(Kind { spec_id: *spec_id, deletes: true }, files, sequence).await.map(Some)
+        let files = files.into_iter().map(|file| (file, sequence)).collect();
+        self.added(Kind { spec_id: *spec_id, deletes: true }, files).await.map(Some)
     }
 }
 

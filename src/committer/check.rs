@@ -53,8 +53,17 @@ pub(super) struct Found {
     pub(super) dropped: Vec<Dropped>,
     /// Manifests that hold inputs, by path.
     pub(super) holders: HashMap<String, Arc<Manifest>>,
-    /// The live entry of every input with its partition spec, by path.
-    pub(super) live: HashMap<String, (i32, ManifestEntryRef)>,
+    /// Every input that is live, by path.
+    pub(super) live: HashMap<String, Live>,
+}
+
+/// A live input.
+#[derive(Debug)]
+pub(super) struct Live {
+    pub(super) spec_id: i32,
+    pub(super) entry: ManifestEntryRef,
+    /// Its own, or inherited.
+    pub(super) first_row_id: Option<i64>,
 }
 
 impl<'a> Check<'a> {
@@ -126,7 +135,7 @@ impl<'a> Check<'a> {
     pub(super) async fn run(&mut self, table: &LoadedTable, list: &[ManifestFile]) -> Result<Found> {
         self.read(table, list).await.while_doing(|| format!("checking the inputs in {}", table.name))?;
         let here: HashSet<&str> = list.iter().map(|manifest| manifest.manifest_path.as_str()).collect();
-        let mut live: HashMap<String, (i32, ManifestEntryRef)> = HashMap::new();
+        let mut live: HashMap<String, Live> = HashMap::new();
         let mut reasons: HashMap<u32, DropReason> = HashMap::new();
         let holders: HashMap<String, Arc<Manifest>> = self
             .holders
@@ -144,7 +153,8 @@ impl<'a> Check<'a> {
                     let path = entry.file_path().to_owned();
                     reasons.entry(*task).or_insert(DropReason::RowsGotIds { path });
                 }
-                live.insert(entry.file_path().to_owned(), (file.partition_spec_id, entry.clone()));
+                let found = Live { spec_id: file.partition_spec_id, entry: entry.clone(), first_row_id };
+                live.insert(entry.file_path().to_owned(), found);
             }
         }
         let mut paths: Vec<_> = self.inputs.iter().collect();
@@ -211,12 +221,12 @@ impl<'a> Check<'a> {
         &self,
         table: &LoadedTable,
         list: &[ManifestFile],
-        live: &HashMap<String, (i32, ManifestEntryRef)>,
+        live: &HashMap<String, Live>,
         reasons: &mut HashMap<u32, DropReason>,
     ) {
         let mut by_partition: HashMap<(i32, &Struct), Vec<&ManifestEntryRef>> = HashMap::new();
-        for (spec, entry) in live.values() {
-            by_partition.entry((*spec, entry.data_file().partition())).or_default().push(entry);
+        for Live { spec_id, entry, .. } in live.values() {
+            by_partition.entry((*spec_id, entry.data_file().partition())).or_default().push(entry);
         }
         let deletes: Vec<(i32, &ManifestEntryRef)> = list
             .iter()
@@ -253,8 +263,8 @@ impl<'a> Check<'a> {
                 }
             };
             match data.referenced_data_file() {
-                Some(path) if !equality => live.get(&path).into_iter().for_each(|(_, entry)| hit(entry)),
-                _ if equality && everywhere => live.values().for_each(|(_, entry)| hit(entry)),
+                Some(path) if !equality => live.get(&path).into_iter().for_each(|live| hit(&live.entry)),
+                _ if equality && everywhere => live.values().for_each(|live| hit(&live.entry)),
                 _ => by_partition.get(&(spec_id, data.partition())).into_iter().flatten().for_each(|entry| hit(entry)),
             }
             seen.insert(key);
@@ -273,7 +283,7 @@ impl<'a> Check<'a> {
         &self,
         spec_id: i32,
         delete: &ManifestEntryRef,
-        live: &HashMap<String, (i32, ManifestEntryRef)>,
+        live: &HashMap<String, Live>,
         to: &mut MovedTo<'_>,
         reasons: &mut HashMap<u32, DropReason>,
     ) {
@@ -281,7 +291,7 @@ impl<'a> Check<'a> {
         for (task, outcome) in &self.moved {
             let from = |path: &String| {
                 live.get(path)
-                    .is_some_and(|(spec, entry)| *spec == spec_id && entry.data_file().partition() == partition)
+                    .is_some_and(|live| live.spec_id == spec_id && live.entry.data_file().partition() == partition)
             };
             if outcome.inputs.iter().any(from) || (outcome.spec_id == spec_id && to.reaches(outcome, partition)) {
                 let path = delete.file_path().to_owned();

@@ -100,9 +100,12 @@ pub(super) fn new_partition(table: &LoadedTable, spec_id: i32, file: &NewFile) -
     values.to_struct(&kind).map(Some)
 }
 
-/// The entry of a file that was copied whole to another place: everything else that is known of it stays.
-pub(super) fn moved(entry: &DataFile, spec_id: i32, path: &str) -> Result<DataFile> {
-    built(&copied(entry, spec_id, path), path)
+/// The entry of a file that was copied whole to another place: everything else that is known of it stays, and the ids of
+/// its rows, which it may have inherited where it was.
+pub(super) fn moved(entry: &DataFile, spec_id: i32, path: &str, first_row_id: Option<i64>) -> Result<DataFile> {
+    let mut builder = copied(entry, spec_id, path);
+    builder.first_row_id(first_row_id);
+    built(&builder, path)
 }
 
 /// A data file that says itself which row id its first row has: only added files may leave that to their manifest (spec,

@@ -16,7 +16,7 @@ use std::hash::RandomState;
 use futures::{StreamExt, TryStreamExt};
 use iceberg::spec::{DataContentType, ManifestContentType, ManifestEntry, ManifestFile, ManifestStatus};
 
-use super::check::{Check, Found};
+use super::check::{Check, Found, Live};
 use super::left::{Digest, Left};
 use crate::error::{Context, Result};
 use crate::lake::LoadedTable;
@@ -187,8 +187,8 @@ impl<'a> Retirement<'a> {
 fn covers(outcome: &Outcome, delete: &Candidate<'_>, everywhere: bool, found: &Found) -> bool {
     let data = delete.entry.data_file();
     let reaches = |path: &String| {
-        let Some((spec, entry)) = found.live.get(path) else { return true };
-        let here = *spec == delete.manifest.partition_spec_id && entry.data_file().partition() == data.partition();
+        let Some(Live { spec_id, entry, .. }) = found.live.get(path) else { return true };
+        let here = *spec_id == delete.manifest.partition_spec_id && entry.data_file().partition() == data.partition();
         let place = match (delete.content, data.referenced_data_file()) {
             (DeleteContent::Position, Some(only)) => only == *path,
             (DeleteContent::Equality, _) if everywhere => true,

@@ -10,7 +10,7 @@ use iceberg::spec::{
 
 use super::AppendFile;
 use super::change::Change;
-use super::check::{Check, Found};
+use super::check::{Check, Found, Live};
 use super::entries::{data_file, moved, new_partition, with_row_id};
 use super::retire::{Retired, key_of};
 use crate::error::{Error, Result};
@@ -54,7 +54,7 @@ impl<'a> Written<'a> {
         let removed: HashSet<&str> =
             outcomes.iter().flat_map(|outcome| outcome.replaced().iter().map(String::as_str)).collect();
         let mut change = Change::default();
-        let mut added: BTreeMap<i32, Vec<iceberg::spec::DataFile>> = BTreeMap::new();
+        let mut added: BTreeMap<i32, Vec<(iceberg::spec::DataFile, Option<i64>)>> = BTreeMap::new();
         let mut manifests = Vec::new();
         let schema = self.table.metadata.schema_by_id(base.schema_id).unwrap_or(self.table.metadata.current_schema());
         for outcome in outcomes {
@@ -64,7 +64,7 @@ impl<'a> Written<'a> {
             }
             let mut rows = 0;
             for path in &outcome.inputs {
-                let Some((_, entry)) = found.live.get(path) else {
+                let Some(Live { entry, .. }) = found.live.get(path) else {
                     return Err(Error::internal(format!("input {path} has no live entry")));
                 };
                 change.remove(entry.data_file());
@@ -79,10 +79,16 @@ impl<'a> Written<'a> {
                 .hint("nothing was committed; please report this"));
             }
             let first = outcome.inputs.first().and_then(|path| found.live.get(path));
-            let Some((spec_id, entry)) = first else { continue };
+            let Some(Live { spec_id, entry, first_row_id }) = first else { continue };
             for file in &outcome.outputs {
+                // Explicit sequence numbers: deletes that are newer than the base must still apply (I4). A file that is
+                // only moved keeps its own, which its rows may inherit.
+                let mut sequence = base.sequence_number;
                 let made = match outcome.route {
-                    Route::Transfer => moved(entry.data_file(), *spec_id, &file.path)?,
+                    Route::Transfer => {
+                        sequence = entry.sequence_number().unwrap_or(sequence);
+                        moved(entry.data_file(), *spec_id, &file.path, *first_row_id)?
+                    }
                     Route::Copy | Route::Merge | Route::Encode | Route::Sort | Route::Deletes | Route::Vectors => {
                         match new_partition(self.table, outcome.spec_id, file)? {
                             Some(partition) => data_file(file, outcome.spec_id, &partition, schema)?,
@@ -92,13 +98,11 @@ impl<'a> Written<'a> {
                 };
                 change.add(&made);
                 let spec_id = if file.partition.is_some() { outcome.spec_id } else { *spec_id };
-                added.entry(spec_id).or_default().push(made);
+                added.entry(spec_id).or_default().push((made, Some(sequence)));
             }
         }
         for (spec_id, files) in added {
-            // Explicit sequence numbers: deletes that are newer than the base must still apply (I4).
-            let kind = Kind { spec_id, deletes: false };
-            manifests.push(self.added(kind, files, Some(base.sequence_number)).await?);
+            manifests.push(self.added(Kind { spec_id, deletes: false }, files).await?);
         }
         let mut touched: BTreeMap<Kind, Vec<Touched<'_>>> = BTreeMap::new();
         let mut carried = Vec::new();
@@ -141,30 +145,30 @@ impl<'a> Written<'a> {
         list: Vec<ManifestFile>,
     ) -> Result<(Change, Vec<ManifestFile>)> {
         let mut change = Change::default();
-        let mut added: BTreeMap<i32, Vec<iceberg::spec::DataFile>> = BTreeMap::new();
+        let mut added: BTreeMap<i32, Vec<(iceberg::spec::DataFile, Option<i64>)>> = BTreeMap::new();
         for file in files {
             let schema = self.table.metadata.current_schema();
             let made = data_file(&file.file, file.spec_id, &file.partition, schema)?;
             change.add(&made);
-            added.entry(file.spec_id).or_default().push(made);
+            added.entry(file.spec_id).or_default().push((made, None));
         }
         let mut manifests = Vec::new();
         for (spec_id, files) in added {
-            manifests.push(self.added(Kind { spec_id, deletes: false }, files, None).await?);
+            manifests.push(self.added(Kind { spec_id, deletes: false }, files).await?);
         }
         manifests.extend(list);
         Ok((change, manifests))
     }
 
+    /// A manifest of new files, with the data sequence numbers that they don't inherit from the snapshot.
     pub(super) async fn added(
         &mut self,
         kind: Kind,
-        files: Vec<iceberg::spec::DataFile>,
-        sequence_number: Option<i64>,
+        files: Vec<(iceberg::spec::DataFile, Option<i64>)>,
     ) -> Result<ManifestFile> {
         let schema = self.table.metadata.current_schema().clone();
         let mut writer = self.writer(kind, &schema)?;
-        for file in files {
+        for (file, sequence_number) in files {
             // A negative number is the crate's word for "inherit from the snapshot".
             writer.add_file(file, sequence_number.unwrap_or(-1)).map_err(broken)?;
         }

@@ -14,7 +14,7 @@ use crate::executor;
 use crate::lake::{LoadOptions, LoadedTable, load_state, read_footers};
 use crate::model::{
     ArchivePlan, ArchivePolicy, ArchiveReport, ArchiveTask, Codec, Move, Recompress, Status, TableName, TableReport,
-    TableState, Tier,
+    TableState, Tier, has_row_lineage,
 };
 use crate::planner::archive::{self, TierRatios};
 
@@ -179,7 +179,7 @@ impl Maintenance {
         plan: &ArchivePlan,
         report: &mut TableReport,
     ) -> Result<usize> {
-        let mut run = Run::new(self, loaded, state, work(plan), report)?;
+        let mut run = Run::new(self, loaded, state, work(plan, state), report)?;
         let result = run.go().await;
         let done: HashSet<u32> = std::mem::take(&mut run.done).into_iter().collect();
         let done: Vec<&ArchiveTask> = plan.tasks.iter().filter(|task| done.contains(&task.id())).collect();
@@ -244,7 +244,7 @@ impl Maintenance {
 }
 
 /// The work of an archival: a partition is one unit.
-fn work(plan: &ArchivePlan) -> Work<'_> {
+fn work<'p>(plan: &'p ArchivePlan, state: &TableState) -> Work<'p> {
     let mut units: HashMap<&str, u32> = HashMap::new();
     let pieces = plan
         .tasks
@@ -269,7 +269,8 @@ fn work(plan: &ArchivePlan) -> Work<'_> {
         side_by_side: plan.policy.max_concurrent,
         partial_progress: plan.policy.partial_progress,
         hopeless: &HOPELESS,
-        retire: None,
+        // A deletion vector of a file that is gone is of no use to anybody. What else is left, a compaction retires.
+        retire: has_row_lineage(&state.metadata).then(Vec::new),
         summary,
         tells_ratios: false,
     }

@@ -112,13 +112,26 @@ fn should_compact_what_spark_wrote_so_that_spark_reads_the_same() {
         assert_eq!(changed[table]["ids"], changed[table]["rows"], "{changed}");
         assert_ne!(changed[table]["lineage"], after[table]["lineage"], "{changed}");
         assert_eq!(changed[table]["vectors"]["deletes"], changed[table]["vectors"]["vectors"], "{changed}");
-        compact(&catalog, table, &["--rewrite-all"]);
+        // To another tier: the files of one with their deletes applied, that of the other as it is.
+        if table == "upgraded" {
+            compact(&catalog, table, &["--rewrite-all"]);
+        }
+        let (name, config) = (format!("db.{table}"), format!("{folder}/icewright.toml"));
+        let tiers = format!("[[tier]]\nname = \"hot\"\n[[tier]]\nname = \"cold\"\nlocation = \"{folder}/tier\"\n");
+        std::fs::write(&config, tiers).unwrap();
+        let args =
+            ["archive", "--catalog", &catalog, "--table", &name, "--config", &config, "--verify", "content", "--json"];
+        let report = icewright(&args).exits(0).report();
+        assert_eq!((&report["status"], &report["delete_files_after"]), (&json!("committed"), &json!(0)), "{report}");
+        assert_eq!(report["rows_deleted"].as_u64() > Some(0), table == "v3", "{report}");
+        assert_eq!(icewright(&args).exits(0).report()["status"], "nothing-to-do");
     }
     let again = spark("read", &folder);
     for table in ["upgraded", "v3"] {
         for key in ["rows", "hash", "ids", "lineage", "max"] {
             assert_eq!(changed[table][key], again[table][key], "{table} {key}");
         }
+        assert_eq!((&again[table]["archived"], &again[table]["files"]), (&json!(2), &json!(2)), "{again}");
     }
 }
 

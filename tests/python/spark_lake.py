@@ -79,7 +79,8 @@ def digest(spark, table):
     row = spark.sql("select count(*), sum(xxhash64(*)) from (select id, ts, area, price, d, arr, m.a as a, "
                     f"m.b['k'] as k, b, extra from c.db.{table})").collect()[0]
     files = spark.sql(f"select count(*) from c.db.{table}.data_files").collect()[0][0]
-    found = {"rows": row[0], "hash": str(row[1]), "files": files}
+    archived = spark.sql(f"select count(*) from c.db.{table}.data_files where file_path like '%/tier/%'").collect()[0][0]
+    found = {"rows": row[0], "hash": str(row[1]), "files": files, "archived": archived}
     orders = spark.sql(f"select distinct sort_order_id from c.db.{table}.data_files").collect()
     found["orders"] = sorted({order[0] or 0 for order in orders})
     if spark.sql(f"show tblproperties c.db.{table} ('format-version')").collect()[0][1] == "3":

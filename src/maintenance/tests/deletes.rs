@@ -5,9 +5,10 @@
 use iceberg::spec::FormatVersion;
 use proptest::prelude::*;
 
+use super::archive3::to_tier;
 use super::lake::{Commit, EXTRA, ID, Lake, NUM, PART, Row, TEXT};
 use super::reader::{Value, read};
-use crate::model::{CompactPolicy, Plan, Status, Verify};
+use crate::model::{CompactPolicy, MIB, Plan, Status, Verify};
 use crate::planner::seal;
 
 /// A row in short: id, text, num, extra.
@@ -34,6 +35,13 @@ enum Op {
     Evolve(u8),
     /// To format version 3.
     Upgrade,
+    /// A move of everything to a tier.
+    Archive {
+        cold: bool,
+        /// Whether small files are merged.
+        merge: bool,
+        between: Vec<Self>,
+    },
     /// A compaction, with other writers at work between its plan and its commit.
     Compact {
         /// Of deletes alone.
@@ -61,13 +69,18 @@ fn write() -> impl Strategy<Value = Op> {
     ]
 }
 
+/// What other writers do between a plan and its commit.
+fn between() -> impl Strategy<Value = Vec<Op>> {
+    prop_oneof![2 => Just(Vec::new()), 1 => prop::collection::vec(write(), 1..3)]
+}
+
 fn op() -> impl Strategy<Value = Op> {
-    let between = prop_oneof![2 => Just(Vec::new()), 1 => prop::collection::vec(write(), 1..3)];
     prop_oneof![
         6 => write(),
+        2 => (any::<bool>(), any::<bool>(), between()).prop_map(|(cold, merge, between)| Op::Archive { cold, merge, between }),
         1 => (0u8..4).prop_map(Op::Evolve),
         1 => Just(Op::Upgrade),
-        4 => (any::<bool>(), 1u64..4, prop_oneof![Just(0.1), Just(1.0)], between).prop_map(
+        4 => (any::<bool>(), 1u64..4, prop_oneof![Just(0.1), Just(1.0)], between()).prop_map(
             |(deletes, min_input_files, ratio, between)| Op::Compact { deletes, min_input_files, ratio, between }
         ),
     ]
@@ -159,7 +172,7 @@ impl Lake {
                 }
                 return;
             }
-            Op::Compact { .. } => return,
+            Op::Compact { .. } | Op::Archive { .. } => return,
         }
         self.commit(commit).await;
     }
@@ -174,7 +187,33 @@ impl Lake {
         };
         let policy_for = move |_: &_, _: &_| Ok(policy.clone());
         let planned = self.maintenance.plan_compaction(&self.name, &policy_for).await.map_err(|e| e.to_string())?;
-        let saved = seal(Plan::Compact(planned.plan)).map_err(|e| e.to_string())?;
+        self.apply(Plan::Compact(planned.plan), between).await?;
+        if between.is_empty() {
+            let again = self.maintenance.plan_compaction(&self.name, &policy_for).await.map_err(|e| e.to_string())?;
+            if !again.plan.is_empty() {
+                return Err(format!("not at rest: {:#?} {:#?}", again.plan.tasks, again.plan.deletes));
+            }
+        }
+        Ok(())
+    }
+
+    async fn archive(&mut self, cold: bool, merge: bool, between: &[Op]) -> Result<(), String> {
+        let policy = to_tier(self, if cold { "cold" } else { "hot" }, if merge { MIB } else { 0 });
+        let policy_for = move |_: &_, _: &_| Ok(policy.clone());
+        let planned = self.maintenance.plan_archive(&self.name, &policy_for).await.map_err(|e| e.to_string())?;
+        self.apply(Plan::Archive(planned.plan), between).await?;
+        if between.is_empty() {
+            let again = self.maintenance.plan_archive(&self.name, &policy_for).await.map_err(|e| e.to_string())?;
+            if !again.plan.is_empty() {
+                return Err(format!("not at rest: {:#?}", again.plan.tasks));
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs a plan after others have been at work.
+    async fn apply(&mut self, plan: Plan, between: &[Op]) -> Result<(), String> {
+        let saved = seal(plan).map_err(|e| e.to_string())?;
         for op in between {
             self.write(op).await;
         }
@@ -192,12 +231,6 @@ impl Lake {
             // Others were at work: groups may have been dropped.
             (_, Some(error)) if !between.is_empty() && error.kind == crate::error::Kind::Conflict => {}
             (_, error) => return Err(format!("{error:?}")),
-        }
-        if between.is_empty() {
-            let again = self.maintenance.plan_compaction(&self.name, &policy_for).await.map_err(|e| e.to_string())?;
-            if !again.plan.is_empty() {
-                return Err(format!("not at rest: {:#?} {:#?}", again.plan.tasks, again.plan.deletes));
-            }
         }
         Ok(())
     }
@@ -225,6 +258,9 @@ impl Lake {
                     lake.compact(*deletes, *min_input_files, *ratio, between)
                         .await
                         .map_err(|e| format!("step {number}: {e}"))?;
+                }
+                Op::Archive { cold, merge, between } => {
+                    lake.archive(*cold, *merge, between).await.map_err(|e| format!("step {number}: {e}"))?;
                 }
                 op => lake.write(op).await,
             }

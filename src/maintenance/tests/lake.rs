@@ -88,6 +88,11 @@ impl Lake {
         &self.maintenance.catalog
     }
 
+    /// A folder beside the table.
+    pub(super) fn folder(&self, name: &str) -> String {
+        self.dir.path().join(name).display().to_string()
+    }
+
     /// The catalog's database.
     pub(super) fn database(&self) -> String {
         format!("sqlite://{}/catalog.db", self.dir.path().display())

@@ -1,10 +1,12 @@
 //! Whole runs over tables that a naive model knows.
 
+mod archive3;
 mod conversions;
 mod deletes;
 mod dropped;
 mod interleavings;
 mod lake;
 mod reader;
+mod reclaim3;
 mod vectors;
 mod version3;

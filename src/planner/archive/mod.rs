@@ -15,9 +15,7 @@ use std::collections::BTreeMap;
 use iceberg::spec::TableMetadata;
 
 use crate::error::{Error, Result};
-use crate::model::{
-    ArchivePlan, ArchivePolicy, Base, Codec, FileFormat, Money, TableState, TierPlace, has_row_lineage,
-};
+use crate::model::{ArchivePlan, ArchivePolicy, Base, Codec, FileFormat, Money, TableState, TierPlace};
 use crate::planner::compact;
 use age::TimeColumn;
 pub use place::BROUGHT_TO;
@@ -90,10 +88,6 @@ pub fn plan(state: &TableState, policy: &ArchivePolicy, ratios: &TierRatios, now
 
 fn placement(state: &TableState, policy: &ArchivePolicy, now_ms: i64) -> Result<(Placement, Option<TimeColumn>)> {
     compact::refuse_unsupported(state)?;
-    if has_row_lineage(&state.metadata) {
-        return Err(Error::unsupported(format!("table {} has format version 3", state.name))
-            .hint("row ids of files that move to another tier are not kept yet: nothing was changed"));
-    }
     if policy.tiers.len() < 2 {
         return Err(Error::invalid("an archival needs at least two tiers").hint(
             "describe them in icewright.toml: [[tier]] name = \"hot\", [[tier]] name = \"cold\", location = \"s3://…\"",
