@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use super::TableChange;
+use super::{TableChange, types};
 use crate::error::{Error, Result};
 
 /// How many older metadata files the log keeps when the table does not say (Iceberg's default).
@@ -72,10 +72,22 @@ pub fn log_of(bytes: &[u8]) -> Option<Vec<String>> {
 /// The typed form of a document.
 ///
 /// # Errors
-/// `Corrupt` when it is not valid table metadata.
+/// `Unsupported` naming a column of a type that is not known here, `Corrupt` when it is not valid table metadata.
 pub fn typed(location: &str, document: &Value) -> Result<TableMetadata> {
     // From a reference: a table with 70,000 snapshots has a document of hundreds of megabytes in memory.
     TableMetadata::deserialize(document).map_err(|e| {
+        if let Some(column) = types::unknown(document) {
+            let older = if column.current { "" } else { ", in an older schema" };
+            return Error::unsupported(format!(
+                "column {} of {location} has type {}, which is not supported{older}",
+                column.name, column.kind
+            ))
+            .hint(
+                "maintain this table with another engine, and leave it out of --all by naming the others with --table: \
+                nothing was changed",
+            )
+            .caused_by(e);
+        }
         Error::corrupt(format!("{location} is not valid table metadata"))
             .hint("check which program wrote it; nothing was changed")
             .caused_by(e)

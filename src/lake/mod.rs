@@ -31,6 +31,7 @@ mod spill;
 pub mod sql;
 pub mod store;
 pub mod summary;
+mod types;
 
 use std::sync::Arc;
 use std::time::Duration;
