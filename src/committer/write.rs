@@ -214,6 +214,8 @@ impl<'a> Written<'a> {
     }
 
     fn writer(&mut self, kind: Kind, fallback: &SchemaRef) -> Result<ManifestWriter> {
+        // A manifest holds the schema.
+        self.table.refuse_unknown_types()?;
         let spec_id = kind.spec_id;
         let metadata = &self.table.metadata;
         let Some(spec) = metadata.partition_spec_by_id(spec_id) else {

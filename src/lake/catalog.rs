@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use iceberg::spec::TableMetadata;
 use iceberg::{TableRequirement, TableUpdate};
 
-use super::{Store, metadata};
-use crate::error::{Context, Result};
+use super::{Store, metadata, types};
+use crate::error::{Context, Error, Result};
 use crate::model::TableName;
 
 /// A table as its catalog has it at one moment.
@@ -42,6 +42,22 @@ impl LoadedTable {
             metadata: Arc::new(metadata),
             store: store.clone(),
         })
+    }
+
+    /// Refuses a table with a column of a type that is not supported here, whose files and manifests can't be written.
+    ///
+    /// # Errors
+    /// `Unsupported` naming the column.
+    pub fn refuse_unknown_types(&self) -> Result<()> {
+        let Some(column) = types::unknown(&self.document) else { return Ok(()) };
+        let older = if column.current { "" } else { " in an older schema" };
+        Err(Error::unsupported(format!(
+            "column {} of {} has type {}{older}, which is not supported",
+            column.name, self.name, column.kind
+        ))
+        .hint(
+            "its snapshots expire and its orphans are removed as usual; let another engine rewrite its files. Nothing was changed",
+        ))
     }
 }
 

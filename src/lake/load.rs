@@ -25,8 +25,9 @@ pub struct LoadOptions {
 ///
 /// # Errors
 /// `Corrupt` for a missing or damaged manifest, `Unavailable` when the store does not answer, `Unsupported` for
-/// encrypted manifests.
+/// encrypted manifests and for columns of types that are not known.
 pub async fn load_state(table: &LoadedTable, options: &LoadOptions) -> Result<TableState> {
+    table.refuse_unknown_types()?;
     let metadata = &table.metadata;
     let mut builder = Builder::default();
     let mut manifests = Vec::new();

@@ -72,22 +72,12 @@ pub fn log_of(bytes: &[u8]) -> Option<Vec<String>> {
 /// The typed form of a document.
 ///
 /// # Errors
-/// `Unsupported` naming a column of a type that is not known here, `Corrupt` when it is not valid table metadata.
+/// `Corrupt` when it is not valid table metadata.
 pub fn typed(location: &str, document: &Value) -> Result<TableMetadata> {
     // From a reference: a table with 70,000 snapshots has a document of hundreds of megabytes in memory.
-    TableMetadata::deserialize(document).map_err(|e| {
-        if let Some(column) = types::unknown(document) {
-            let older = if column.current { "" } else { ", in an older schema" };
-            return Error::unsupported(format!(
-                "column {} of {location} has type {}, which is not supported{older}",
-                column.name, column.kind
-            ))
-            .hint(
-                "maintain this table with another engine, and leave it out of --all by naming the others with --table: \
-                nothing was changed",
-            )
-            .caused_by(e);
-        }
+    // Columns of types that the typed form does not know stand in it as binary ones.
+    let known = types::with_stand_ins(document);
+    TableMetadata::deserialize(known.as_ref().unwrap_or(document)).map_err(|e| {
         Error::corrupt(format!("{location} is not valid table metadata"))
             .hint("check which program wrote it; nothing was changed")
             .caused_by(e)

@@ -1,5 +1,6 @@
 //! Columns of types that the typed form of metadata does not know: variant, geometry, geography, unknown (format version 3),
-//! and whatever comes after them.
+//! and whatever comes after them. Snapshots and files of such a table can be removed like any other's; what would write its
+//! data files or its manifests, which hold the schema, is refused.
 
 use serde_json::Value;
 
@@ -26,6 +27,30 @@ pub(super) fn unknown(document: &Value) -> Option<Unknown> {
         .collect();
     found.sort_by_key(|column| !column.current);
     found.into_iter().next()
+}
+
+/// The document with binary columns in their place; `None` where there are none.
+pub(super) fn with_stand_ins(document: &Value) -> Option<Value> {
+    unknown(document)?;
+    let mut document = document.clone();
+    if let Some(Value::Array(schemas)) = document.get_mut("schemas") {
+        schemas.iter_mut().for_each(stand_in);
+    }
+    if let Some(schema) = document.get_mut("schema") {
+        stand_in(schema);
+    }
+    Some(document)
+}
+
+fn stand_in(kind: &mut Value) {
+    if kind.as_str().is_some_and(|primitive| !is_known(primitive)) {
+        *kind = Value::from("binary");
+    }
+    for key in ["element", "key", "value"] {
+        kind.get_mut(key).into_iter().for_each(stand_in);
+    }
+    let fields = kind.get_mut("fields").and_then(Value::as_array_mut).into_iter().flatten();
+    fields.filter_map(|field| field.get_mut("type")).for_each(stand_in);
 }
 
 /// Path and type of the first column below a type that is not known.
@@ -82,6 +107,7 @@ mod tests {
         let known = ["boolean", "decimal(9, 2)", "fixed[16]", "timestamptz_ns", "uuid", "binary", "time"];
         let fine = schema(1, known.iter().map(|kind| field(kind, json!(kind))).collect());
         assert_eq!(unknown(&table(vec![fine.clone()])), None);
+        assert_eq!(with_stand_ins(&table(vec![fine.clone()])), None);
         for kind in ["variant", "unknown", "geometry(srid:4326)", "geography", "interval"] {
             let within = [
                 (json!(kind), "x"),
@@ -91,7 +117,10 @@ mod tests {
             ];
             for (type_, name) in within {
                 let strange = schema(1, vec![field("a", json!("long")), field("x", type_.clone())]);
-                let found = unknown(&table(vec![fine.clone(), strange])).unwrap();
+                let document = table(vec![fine.clone(), strange]);
+                let text = with_stand_ins(&document).unwrap().to_string();
+                assert_eq!(text, document.to_string().replace(&format!("\"{kind}\""), "\"binary\""));
+                let found = unknown(&document).unwrap();
                 assert_eq!((found.name.as_str(), found.kind.as_str(), found.current), (name, kind, true));
                 let older = schema(0, vec![field("x", type_)]);
                 assert!(!unknown(&table(vec![older, fine.clone()])).unwrap().current);

@@ -163,6 +163,7 @@ impl Build<'_> {
 
     /// A manifest without entries, as the `iceberg` crate writes it: its header is that of the new ones.
     async fn empty_manifest(&self, like: &ManifestFile) -> Result<Empty> {
+        self.table.refuse_unknown_types()?;
         let table = &self.table.metadata;
         let spec_id = like.partition_spec_id;
         let Some(spec) = table.partition_spec_by_id(spec_id) else {
