@@ -37,7 +37,7 @@ use clap::{CommandFactory, FromArgMatches};
 use tracing::Instrument;
 
 use crate::error::{Error, Result};
-use crate::telemetry::SPANS;
+use crate::telemetry::{SPANS, process};
 use args::{Cli, Verb};
 use session::Session;
 
@@ -46,6 +46,8 @@ pub fn run() -> ExitCode {
     let matches = Cli::command().get_matches();
     let span = root(matches.subcommand_name().unwrap_or_default());
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    #[cfg(unix)]
+    process::allow_open_files();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let mut log = logs::start(&cli.global, runtime.as_ref().ok().map(tokio::runtime::Runtime::handle));
     let done = runtime.map_err(|e| Error::internal("starting the runtime failed").caused_by(e)).and_then(|runtime| {

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{BufReader, Read};
 use std::ops::Range;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use arrow_schema::{DataType, Field, Schema, SchemaRef as ArrowSchemaRef, TimeUnit};
@@ -41,7 +42,8 @@ pub(crate) struct Source {
 
 #[derive(Debug, Clone)]
 enum Backing {
-    Local(Arc<File>),
+    /// Opened for each row group: a group may have more files than a process may have open.
+    Local(PathBuf),
     Remote(Arc<Store>),
 }
 
@@ -74,11 +76,7 @@ pub(crate) async fn open(store: &Arc<Store>, path: &str, size: u64) -> Result<So
     let metadata = Arc::new(read_metadata(store, path, size, PageIndexPolicy::Optional).await?);
     let arrow = as_arrays(&metadata).map_err(|e| damaged(path, e))?;
     let backing = match store.local_path(path) {
-        Some(local) => {
-            let file = File::open(&local)
-                .map_err(|e| Error::corrupt(format!("data file {path} can't be opened")).caused_by(e))?;
-            Backing::Local(Arc::new(file))
-        }
+        Some(local) => Backing::Local(local),
         None => Backing::Remote(store.clone()),
     };
     Ok(Source { path: path.to_owned(), size, metadata, arrow, lineage: Lineage::default(), backing })
@@ -116,7 +114,11 @@ impl Source {
     /// The bytes of one row group: fetched now from an object store, read when needed from a local file.
     pub(crate) async fn row_group(&self, index: usize) -> Result<Chunks> {
         match &self.backing {
-            Backing::Local(file) => Ok(Chunks { size: self.size, inner: Inner::Local(file.clone()) }),
+            Backing::Local(local) => {
+                let file = File::open(local)
+                    .map_err(|e| Error::corrupt(format!("data file {} can't be opened", self.path)).caused_by(e))?;
+                Ok(Chunks { size: self.size, inner: Inner::Local(Arc::new(file)) })
+            }
             Backing::Remote(store) => {
                 let range = self.range(index);
                 let bytes = fetch(store, &self.path, range.clone()).await?;

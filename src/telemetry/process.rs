@@ -21,6 +21,16 @@ pub fn memory_limit() -> Option<u64> {
         .find(|limit| *limit < NO_LIMIT)
 }
 
+/// Lets this process have as many files open as it is ever allowed to: shells give 1024, and a row group may be merged from
+/// more small files than that. A system that refuses leaves the limit as it was.
+#[cfg(unix)]
+pub fn allow_open_files() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+    let limit = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }).ok();
+}
+
 /// How many processors this process may use.
 pub fn processors() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)

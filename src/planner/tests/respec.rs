@@ -120,6 +120,22 @@ fn should_apply_the_deletes_of_the_old_spec() {
     assert!(made.deletes.iter().all(|delete| delete.fate.goes()), "{:?}", made.deletes);
 }
 
+/// Not a timed assertion: prints how long 40,000 files take (`cargo test --release -- --nocapture repack_many`).
+#[test]
+fn should_repack_many_partitions_into_full_files() {
+    let mut table = Table::new();
+    for year in 1970..2170 {
+        let one = Table::new().old("f", 20 * MIB, (year, year)).state.files.remove(0);
+        let name = |n: u32| format!("{year}-{n:03}");
+        table.state.files.extend((0..200).map(|n| crate::model::DataFile { path: name(n), ..one.clone() }));
+    }
+    let start = std::time::Instant::now();
+    let made = plan(&table.state, &default(), 0).unwrap();
+    eprintln!("40,000 files of 200 partitions planned in {:?}", start.elapsed());
+    assert_eq!((made.tasks.len(), made.totals.input_files, made.totals.output_files), (200, 40_000, 1600));
+    assert!(made.rewrites().all(|task| task.respec.is_some() && task.output.cut_bytes == 500 * MIB));
+}
+
 fn any_table() -> impl Strategy<Value = Table> {
     let size = prop_oneof![4 => 1u64..20, 2 => 20u64..300, 1 => 300u64..600, 1 => 900u64..2000];
     let file = (size, 0u8..4, 2020i32..2025, 0i32..4, any::<bool>());

@@ -7,6 +7,7 @@
 //! came out, they are merged in their old spec instead. What stays is never more worth moving after that (I8): merged
 //! files belong to no fewer partitions than before, and have no more bytes.
 
+mod left;
 mod ordinal;
 mod parts;
 mod project;
@@ -21,10 +22,9 @@ use super::groups::{Group, Place, by_partition, input, of_partition, split, wort
 use super::route::moved;
 use super::size::output_files;
 use crate::error::{Error, Result};
-use crate::model::{
-    CompactPolicy, InputFile, KeepSpec, PickReason, Respec, SkipReason, Skipped, TableState, TaskReason,
-};
+use crate::model::{CompactPolicy, InputFile, KeepSpec, PickReason, Respec, TableState, TaskReason};
 use crate::planner::deletes::Burdens;
+pub(super) use left::{explain, skipped};
 use parts::{Item, apart, partitions};
 use project::{Projector, Span};
 
@@ -55,38 +55,6 @@ pub(super) fn output_spec<'a>(state: &'a TableState, policy: &CompactPolicy) -> 
         Error::invalid(format!("table {} has no partition spec {wanted}", state.name))
             .hint(format!("output-spec-id is one of {ids:?}"))
     })
-}
-
-/// A file that is left alone in an old spec.
-pub(super) fn skipped(state: &TableState, file: usize, keep: &KeepSpec) -> Skipped {
-    let data = &state.files[file];
-    let why = SkipReason::KeepsSpec { spec_id: state.partition(data.partition).spec_id, why: keep.clone() };
-    Skipped { path: data.path.clone(), size: data.size, why }
-}
-
-/// Says of files that are left alone in an old spec why that is.
-///
-/// # Errors
-/// As [`output_spec`].
-pub(super) fn explain(
-    state: &TableState,
-    policy: &CompactPolicy,
-    keeps: &HashMap<usize, KeepSpec>,
-    left: &mut [Skipped],
-) -> Result<()> {
-    let current = output_spec(state, policy)?.spec_id();
-    for one in left {
-        let Ok(index) = state.files.binary_search_by(|file| file.path.cmp(&one.path)) else { continue };
-        let spec_id = state.partition(state.files[index].partition).spec_id;
-        match keeps.get(&index) {
-            Some(keep) => *one = skipped(state, index, keep),
-            None if spec_id != current && one.why == SkipReason::GoodAsItIs => {
-                one.why = SkipReason::OldSpec { spec_id };
-            }
-            None => {}
-        }
-    }
-    Ok(())
 }
 
 /// Everything that deciding looks at.
