@@ -46,7 +46,11 @@ pub(super) async fn run(global: &Global, args: &FixtureArgs) -> Result<u8> {
     for specs in specs.chunks(one_past.max(1)) {
         let ambient = Arc::new(past(age));
         let catalog = connect_or_create(&catalog_settings, ambient.clone()).await?;
-        made.extend(make(&catalog, &ambient, specs).await?);
+        made.extend(if args.append {
+            append(&catalog, &ambient, specs).await?
+        } else {
+            make(&catalog, &ambient, specs).await?
+        });
     }
     let shown = catalog_settings.public_uri();
     if global.json {
@@ -81,6 +85,20 @@ pub(super) async fn make(catalog: &Arc<dyn Catalog>, ambient: &Arc<Ambient>, spe
     let mut made = Vec::new();
     for spec in specs {
         made.push(fixture::make(catalog, ambient, spec, &progress).await?);
+    }
+    Ok(made)
+}
+
+/// Adds files to tables that are there.
+async fn append(catalog: &Arc<dyn Catalog>, ambient: &Arc<Ambient>, specs: &[TableSpec]) -> Result<Vec<Made>> {
+    let progress = Arc::new(Progress::default());
+    let mut made = Vec::new();
+    for spec in specs {
+        let commits = catalog.load_table(&spec.name).await?.metadata.last_sequence_number();
+        // The seed is part of the files' names: no two commits write the same file.
+        let spec = TableSpec { seed: spec.seed ^ (commits.unsigned_abs() << 32), ..spec.clone() };
+        spec.validate()?;
+        made.push(fixture::append(catalog, ambient, &spec, 0..spec.files, &progress).await?);
     }
     Ok(made)
 }

@@ -127,6 +127,30 @@ fn should_reload_keep_a_working_configuration_and_stop_gracefully() {
     assert!(status.success(), "{status}");
 }
 
+/// Stops a scheduler while it is at work on the only table; gives the files and snapshots that are there then.
+fn stop_at_work(grace: &str) -> (u64, u64) {
+    let dir = tempfile::tempdir().unwrap();
+    let lake = dir.path().join("lake").display().to_string();
+    let many = ["--files", "40", "--rows", "20000", "--years", "2024-2024"];
+    icewright(&[&["fixture", "--dir", &lake][..], &many].concat()).exits(0);
+    let config = dir.path().join("icewright.toml");
+    std::fs::write(&config, "[[schedule]]\nrun = \"compact\"\ncron = \"* * * * *\"\n").unwrap();
+    let catalog = format!("sqlite://{lake}/catalog.db");
+    let mut served = Served::start(&config, &catalog, &["--speed", "60", "--grace", grace]);
+    within(Duration::from_secs(30), "it is at work", || served.status()["working_on"]["db.t"].is_string());
+    served.signal("-TERM");
+    assert!(served.child.wait().unwrap().success());
+    let table = icewright(&["inspect", "--all", "--json", "--catalog", &catalog]).exits(0).report();
+    assert_eq!(table["rows"], 40 * 20_000, "{table}");
+    (table["files"].as_u64().unwrap(), table["snapshots"].as_u64().unwrap())
+}
+
+#[test]
+fn should_finish_within_the_grace_period_and_give_up_after_it() {
+    assert_eq!(stop_at_work("60s"), (1, 2));
+    assert_eq!(stop_at_work("0s"), (40, 1), "nothing of it was committed");
+}
+
 #[test]
 fn should_serve_the_usual_schedules_and_refuse_a_taken_address() {
     let (dir, catalog, config) = lake("1", "1");

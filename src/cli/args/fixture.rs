@@ -33,6 +33,9 @@ pub(in crate::cli) struct FixtureArgs {
     /// Make so many tables of this kind; their names get numbers
     #[arg(long, default_value_t = 1, env = "ICEWRIGHT_FIXTURE_TABLES", value_name = "N")]
     pub(in crate::cli) tables: u32,
+    /// Add the files to tables that are there, as a writer would, instead of making tables
+    #[arg(long, env = "ICEWRIGHT_FIXTURE_APPEND")]
+    pub(in crate::cli) append: bool,
     /// timeseries (year partitions), events (unpartitioned), many-types, or demo (one of each)
     #[arg(long, default_value = "timeseries", env = "ICEWRIGHT_FIXTURE_KIND", value_name = "KIND")]
     pub(in crate::cli) kind: String,
