@@ -60,8 +60,8 @@
 //! - **I3** Before a commit, row counts, null counts and value bounds of inputs and outputs are compared per group; a
 //!   mismatch fails the group. `--verify content` also compares an order-free hash of every column.
 //! - **I4** A delete committed after the base snapshot is never lost: new files carry the base snapshot's data sequence
-//!   number, and position deletes that arrived for a replaced file send that group back to planning. A delete file goes
-//!   only when no live data file can match it any more.
+//!   number, and position deletes or deletion vectors that arrived for a replaced file (or for one that gets a new vector)
+//!   send that group back to planning. A delete file goes only when no live data file can match it any more.
 //! - **I5** A commit has three results: committed, rejected, unknown. Unknown is resolved by looking for our own snapshot
 //!   in fresh metadata. Nothing is deleted while it is unknown.
 //! - **I6** A crash at any instruction leaves a readable table and, at worst, unreferenced files.

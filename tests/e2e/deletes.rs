@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Lake, has_python, same_rows};
+use crate::support::{Lake, files, has_python, same_rows};
 
 #[test]
 fn should_apply_positions_on_the_way_and_remove_their_file() {
@@ -123,6 +123,45 @@ fn should_turn_equality_deletes_into_positions_that_every_reader_applies() {
     assert_eq!(deletes(&lake, &[])["status"], "nothing-to-do");
     // The positions are ordinary deletes: a compaction applies them, and their files go.
     let report = lake.run(&["compact", "--table", "db.t", "--json"]).exits(0).report();
+    assert_eq!((&report["status"], &report["delete_files_after"]), (&json!("committed"), &json!(0)), "{report}");
+    same_rows(&left, &lake.rows(&[]));
+}
+
+/// Makes the table one of format version 3, as another engine would.
+fn upgrade(lake: &Lake) {
+    let path = files(&lake.path("warehouse"), ".metadata.json").pop().unwrap();
+    let mut metadata: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    metadata["format-version"] = json!(3);
+    metadata["next-row-id"] = json!(0);
+    std::fs::write(&path, metadata.to_string()).unwrap();
+}
+
+#[test]
+fn should_turn_deletes_of_version_3_into_vectors_that_every_reader_applies() {
+    if !has_python() {
+        return;
+    }
+    let (lake, left) = with_equality_deletes();
+    upgrade(&lake);
+    let said = lake.run(&["compact", "--deletes", "--table", "db.t", "--dry-run"]).exits(0).stdout;
+    assert!(said.contains("deletion vectors: data files stay as they are"), "{said}");
+    let report = deletes(&lake, &[]);
+    assert_eq!((&report["status"], &report["files_after"]), (&json!("committed"), &report["files_before"]), "{report}");
+    same_rows(&left, &lake.rows(&[]));
+    let snapshot = lake.snapshot();
+    let (vectors, deleted) = (&report["delete_files_after"], 1200 - left["rows"].as_u64().unwrap());
+    for (key, value) in [
+        ("added-dvs", vectors.to_string()),
+        ("added-position-deletes", deleted.to_string()),
+        ("removed-equality-delete-files", "2".to_owned()),
+        ("total-equality-deletes", "0".to_owned()),
+    ] {
+        assert_eq!(snapshot["summary"][key], value, "{key} in {snapshot}");
+    }
+    let partitions = files(&lake.path("warehouse"), ".puffin").len();
+    assert_eq!((partitions as u64, vectors.as_u64() > Some(3)), (report["groups"].as_u64().unwrap(), true), "{report}");
+    assert_eq!(deletes(&lake, &[])["status"], "nothing-to-do");
+    let report = lake.run(&["compact", "--table", "db.t", "--verify", "content", "--json"]).exits(0).report();
     assert_eq!((&report["status"], &report["delete_files_after"]), (&json!("committed"), &json!(0)), "{report}");
     same_rows(&left, &lake.rows(&[]));
 }
