@@ -6,6 +6,7 @@ mod deletes;
 mod dropped;
 mod interleavings;
 mod lake;
+mod looks;
 mod reader;
 mod reclaim3;
 mod vectors;
