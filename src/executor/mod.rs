@@ -32,6 +32,12 @@ use tokio::runtime::Handle;
 
 pub use sample::sample_ratio;
 
+/// Inner parts, for the fuzzer and for benches of inner loops.
+#[cfg(feature = "internals")]
+pub mod internals {
+    pub use super::parquet::{fuzz, kernels};
+}
+
 use crate::error::{Context, Error, Result};
 use crate::lake::{Ambient, Spill, Store};
 use crate::model::{CompactPolicy, MIB, NewFile, Outcome, RewriteTask, Route, TableName, TaskDelete, Verify};

@@ -19,6 +19,9 @@ use std::collections::HashMap;
 
 use ::parquet::file::metadata::ParquetMetaData;
 
+#[cfg(feature = "internals")]
+pub use merge::{fuzz, kernels};
+
 pub(crate) use copy::copy;
 pub(crate) use decode::{RowGroupInput, read_root};
 pub(crate) use output::write_error;

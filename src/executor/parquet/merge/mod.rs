@@ -15,10 +15,15 @@ mod codec;
 mod compact;
 mod delta;
 mod dictionary;
+#[cfg(any(test, feature = "internals"))]
+#[expect(clippy::expect_used, reason = "a check that fails has to stop")]
+pub mod fuzz;
 mod header;
 mod hybrid;
 mod index;
 mod input;
+#[cfg(feature = "internals")]
+pub mod kernels;
 mod levels;
 mod output;
 mod page;
