@@ -18,7 +18,8 @@ import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path += [HERE, f"{HERE}/../tests/python"]
-MEMORY = "512MB"
+# DuckDB's limits, tried until one is enough; icewright has 512 MiB.
+MEMORY = ("512MB", "1GB", "2GB", "4GB")
 
 
 def load(root):
@@ -55,11 +56,11 @@ def make(kind, root, args):
         delete_files.commit(table, spec, pa.table([pa.array(part, pa.string())], schema=schema), None, [column])
 
 
-def duckdb(kind, root, out):
+def duckdb(kind, root, out, memory):
     import duckdb as engine
 
     db = engine.connect()
-    db.execute(f"SET threads={os.cpu_count()}; SET preserve_insertion_order=false; SET memory_limit='{MEMORY}'; "
+    db.execute(f"SET threads={os.cpu_count()}; SET preserve_insertion_order=false; SET memory_limit='{memory}'; "
                f"SET temp_directory='{out}/spill'")
     deletes = f"read_parquet('{root}/db/t/data/{'*/' if kind == 'positions' else ''}*-deletes.parquet')"
     on = {"positions": "p.file_path = 'file://' || d.filename AND p.pos = d.file_row_number",
@@ -76,6 +77,8 @@ def duckdb(kind, root, out):
 def measured(command, log):
     # A child inherits its parent's peak when it is asked directly; GNU time has next to none.
     done = subprocess.run(["/usr/bin/time", "-o", log, "-f", "%e %M", *command], capture_output=True, text=True)
+    if done.returncode != 0 and "OutOfMemory" in done.stderr:
+        return None
     if done.returncode != 0:
         raise SystemExit(f"{command} failed:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
     with open(log) as file:
@@ -90,7 +93,7 @@ def rows_of(pattern):
 
 def main():
     if sys.argv[1:2] == ["--duckdb"]:
-        return duckdb(*sys.argv[2:5])
+        return duckdb(*sys.argv[2:6])
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("icewright")
     parser.add_argument("--dir", default="/tmp/icewright-deletes")
@@ -106,7 +109,7 @@ def main():
             make(kind, run, args)
             os.rename(run, kept)
             open(f"{kept}.made", "w").close()
-        figures = {"icewright": [], "DuckDB": []}
+        figures, memory = {"icewright": [], "DuckDB": []}, list(MEMORY)
         for _ in range(args.runs):
             for who, done in figures.items():
                 for folder in (run, out):
@@ -117,7 +120,11 @@ def main():
                 command = [args.icewright, "compact", "--catalog", catalog, "--table", "db.t"]
                 if who == "DuckDB":
                     command = [sys.executable, os.path.abspath(__file__), "--duckdb", kind, run, out]
-                seconds, peak = measured(command, f"{args.dir}/time.log")
+                while not (took := measured([*command, *memory[:1]] if who == "DuckDB" else command, f"{args.dir}/time.log")):
+                    print(f"| {kind} | DuckDB with {memory.pop(0)} | out of memory | | |", flush=True)
+                    shutil.rmtree(out)
+                    os.makedirs(out)
+                seconds, peak = took
                 if who == "DuckDB":
                     left = rows_of(f"{out}/*.parquet")
                 else:
@@ -125,6 +132,7 @@ def main():
                 done.append((seconds, peak, left))
         for who, done in figures.items():
             seconds, peak = (statistics.median(figure[i] for figure in done) for i in (0, 1))
+            who += f" with {memory[0]}" if who == "DuckDB" else ""
             print(f"| {kind} | {who} | {seconds:.1f} | {peak:.0f} | {done[0][2]} |", flush=True)
 
 

@@ -3,6 +3,8 @@
 /// Eight odd numbers (Parquet format, "Split Block Bloom Filter").
 const SALT: [u32; 8] =
     [0x47b6_137b, 0x4497_4d91, 0x8824_ad5b, 0xa2b7_289d, 0x7054_95c7, 0x2df1_424b, 0x9efc_4947, 0x5c6b_fb31];
+/// An odd number with many bits set (the golden ratio's).
+const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
 /// Bits a key: about one key in two hundred passes wrongly.
 const BITS_PER_KEY: u64 = 12;
 
@@ -21,7 +23,8 @@ impl Bloom {
     }
 
     fn place(&self, hash: u64) -> (usize, [u32; 8]) {
-        let block = ((hash >> 32) * self.blocks.len() as u64) >> 32;
+        // Keys of one partition have the upper bits of their hashes in common.
+        let block = ((hash.wrapping_mul(SPREAD) >> 32) * self.blocks.len() as u64) >> 32;
         #[expect(clippy::cast_possible_truncation, reason = "the lower half of the hash")]
         let low = hash as u32;
         let bits = SALT.map(|salt| 1u32 << (low.wrapping_mul(salt) >> 27));
@@ -51,7 +54,7 @@ mod tests {
 
     #[test]
     fn should_pass_every_key_and_few_others() {
-        let hash = |n: u32| XxHash64::oneshot(3, &n.to_le_bytes());
+        let hash = |n: u32| XxHash64::oneshot(3, &n.to_le_bytes()) >> 8;
         for bytes in [u64::MAX, 4096] {
             let mut bloom = Bloom::new(20_000, bytes);
             (0..20_000).for_each(|n| bloom.add(hash(n)));

@@ -48,10 +48,9 @@ impl Keys {
         self.rows
     }
 
-    /// Writes the key of a row into `key`.
-    pub(super) fn write(&self, row: usize, key: &mut Vec<u8>) {
-        key.clear();
-        for column in &self.columns {
+    /// Appends the key of a row.
+    pub(super) fn append(&self, row: usize, key: &mut Vec<u8>) {
+        for (number, column) in self.columns.iter().enumerate() {
             if column.nulls.as_ref().is_some_and(|nulls| nulls.is_null(row)) {
                 key.push(0);
                 continue;
@@ -64,8 +63,10 @@ impl Keys {
                 }
                 Values::Variable { bytes, offsets } => {
                     let (start, end) = (offsets[row], offsets[row + 1]);
-                    // With its length, or two texts could be divided in two ways.
-                    key.extend_from_slice(&(end - start).to_le_bytes());
+                    // With its length, or two texts could be divided in two ways. The last one ends where the key does.
+                    if number + 1 < self.columns.len() {
+                        key.extend_from_slice(&(end - start).to_le_bytes());
+                    }
                     let at = |n: i32| usize::try_from(n).unwrap_or(0);
                     key.extend_from_slice(&bytes[at(start)..at(end)]);
                 }
@@ -134,11 +135,11 @@ mod tests {
 
     fn keys(batch: &[ArrayRef]) -> Vec<Vec<u8>> {
         let keys = Keys::of(batch).unwrap();
-        let mut key = Vec::new();
         (0..keys.rows())
             .map(|row| {
-                keys.write(row, &mut key);
-                key.clone()
+                let mut key = Vec::new();
+                keys.append(row, &mut key);
+                key
             })
             .collect()
     }

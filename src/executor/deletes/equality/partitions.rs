@@ -25,7 +25,10 @@ pub(super) fn hash(key: &[u8]) -> u64 {
 /// The keys of all deletes with the same columns, while they are read.
 pub(super) struct Partitions {
     parts: Vec<Mutex<Part>>,
-    bloom: Mutex<Bloom>,
+    /// About how many keys will come.
+    keys: u64,
+    /// Bytes for the filters of all partitions.
+    bloom: u64,
     held: AtomicU64,
     limit: u64,
     ambient: Arc<Ambient>,
@@ -34,8 +37,6 @@ pub(super) struct Partitions {
 /// All keys, ready to be asked.
 pub(super) struct Built {
     parts: Vec<Part>,
-    /// Of use when a partition is on disk.
-    filter: Option<Bloom>,
 }
 
 enum Part {
@@ -43,6 +44,8 @@ enum Part {
     /// Keys, and rows to compare with them.
     Disk {
         keys: Spill,
+        /// Says of most rows that they are not worth being kept.
+        filter: Bloom,
         rows: Mutex<Spill>,
     },
 }
@@ -63,6 +66,52 @@ fn part_of(hash: u64, parts: usize) -> usize {
     usize::try_from(((hash >> 32) * parts as u64) >> 32).unwrap_or(0)
 }
 
+/// The keys of a batch with their hashes, row by row of one partition after another: each is locked once, and its table
+/// stays in the caches meanwhile.
+struct Hashed {
+    bytes: Vec<u8>,
+    /// The hash of each row's key, and where the key ends.
+    rows: Vec<(u64, usize)>,
+    /// Rows in the order of partitions.
+    order: Vec<u32>,
+    /// Where each partition begins in that order, and where the last one ends.
+    starts: Vec<usize>,
+}
+
+impl Hashed {
+    fn new(keys: &Keys, parts: usize) -> Self {
+        let (mut bytes, mut rows) = (Vec::new(), Vec::with_capacity(keys.rows()));
+        let mut starts = vec![0usize; parts + 1];
+        for row in 0..keys.rows() {
+            let start = bytes.len();
+            keys.append(row, &mut bytes);
+            let hash = hash(&bytes[start..]);
+            starts[part_of(hash, parts) + 1] += 1;
+            rows.push((hash, bytes.len()));
+        }
+        for part in 0..parts {
+            starts[part + 1] += starts[part];
+        }
+        let (mut next, mut order) = (starts.clone(), vec![0; rows.len()]);
+        for (row, (hash, _)) in (0..).zip(&rows) {
+            let place = &mut next[part_of(*hash, parts)];
+            order[*place] = row;
+            *place += 1;
+        }
+        Self { bytes, rows, order, starts }
+    }
+
+    /// Row, hash and key of all rows of a partition.
+    fn of_part(&self, part: usize) -> impl Iterator<Item = (u32, u64, &[u8])> {
+        self.order[self.starts[part]..self.starts[part + 1]].iter().map(|row| {
+            let number = *row as usize;
+            let start = number.checked_sub(1).map_or(0, |before| self.rows[before].1);
+            let (hash, end) = self.rows[number];
+            (*row, hash, &self.bytes[start..end])
+        })
+    }
+}
+
 impl Partitions {
     /// Room for about so many keys within so many bytes.
     pub(super) fn new(keys: u64, memory: u64, ambient: Arc<Ambient>) -> Self {
@@ -72,30 +121,33 @@ impl Partitions {
         let most = (limit / 4 / FILE_BUFFERS).clamp(4, 1024);
         let count = wanted.clamp(4, most).next_power_of_two();
         let parts = (0..count).map(|_| Mutex::new(Part::Memory(KeyTable::default()))).collect();
-        let bloom = Mutex::new(Bloom::new(keys, memory / 4));
-        Self { parts, bloom, held: AtomicU64::new(0), limit, ambient }
+        Self { parts, keys, bloom: memory / 4, held: AtomicU64::new(0), limit, ambient }
     }
 
     /// Adds the keys of a batch of a delete file with this sequence number.
     pub(super) fn insert(&self, keys: &Keys, sequence: i64) -> Result<()> {
-        let mut key = Vec::new();
-        let mut hashes = Vec::with_capacity(keys.rows());
-        for row in 0..keys.rows() {
-            keys.write(row, &mut key);
-            let hash = hash(&key);
-            hashes.push(hash);
-            match &mut *lock(&self.parts[part_of(hash, self.parts.len())]) {
+        let hashed = Hashed::new(keys, self.parts.len());
+        for part in 0..self.parts.len() {
+            let mut rows = hashed.of_part(part).peekable();
+            if rows.peek().is_none() {
+                continue;
+            }
+            match &mut *lock(&self.parts[part]) {
                 Part::Memory(table) => {
                     let before = table.bytes();
-                    table.insert(hash, &key, sequence)?;
+                    for (_, hash, key) in rows {
+                        table.insert(hash, key, sequence)?;
+                    }
                     self.held.fetch_add(table.bytes() - before, Ordering::Relaxed);
                 }
-                Part::Disk { keys, .. } => keys.write(sequence, &key)?,
+                Part::Disk { keys, filter, .. } => {
+                    for (_, hash, key) in rows {
+                        filter.add(hash);
+                        keys.write(sequence, key)?;
+                    }
+                }
             }
         }
-        let mut bloom = lock(&self.bloom);
-        hashes.into_iter().for_each(|hash| bloom.add(hash));
-        drop(bloom);
         while self.held.load(Ordering::Relaxed) > self.limit {
             if !self.spill_largest()? {
                 break;
@@ -114,14 +166,16 @@ impl Partitions {
         let mut part = lock(largest);
         let Part::Memory(table) = &*part else { return Ok(false) };
         let bytes = table.bytes();
-        if bytes == 0 {
+        if table.is_empty() {
             return Ok(false);
         }
         let mut keys = Spill::create(&self.ambient)?;
+        let mut filter = Bloom::new(self.keys / self.parts.len() as u64, self.bloom / self.parts.len() as u64);
         for (key, sequence) in table.entries() {
+            filter.add(hash(key));
             keys.write(sequence, key)?;
         }
-        *part = Part::Disk { keys, rows: Mutex::new(Spill::create(&self.ambient)?) };
+        *part = Part::Disk { keys, filter, rows: Mutex::new(Spill::create(&self.ambient)?) };
         self.held.fetch_sub(bytes, Ordering::Relaxed);
         Ok(true)
     }
@@ -129,36 +183,39 @@ impl Partitions {
     /// All keys are there.
     pub(super) fn built(self) -> Built {
         let parts = self.parts.into_iter().map(|part| part.into_inner().unwrap_or_else(PoisonError::into_inner));
-        let parts: Vec<Part> = parts.collect();
-        let on_disk = parts.iter().any(|part| matches!(part, Part::Disk { .. }));
-        let filter = on_disk.then(|| self.bloom.into_inner().unwrap_or_else(PoisonError::into_inner));
-        Built { parts, filter }
+        Built { parts: parts.collect() }
     }
 }
 
 impl Built {
     /// Looks up a batch of rows: adds the positions of those that are deleted to `hits`, or keeps them for later.
     pub(super) fn probe(&self, keys: &Keys, probe: Probe, hits: &mut Vec<u32>) -> Result<()> {
-        let mut key = Vec::new();
-        for (row, position) in (0..keys.rows()).zip(probe.first..) {
-            keys.write(row, &mut key);
-            let hash = hash(&key);
-            if self.filter.as_ref().is_some_and(|filter| !filter.may_have(hash)) {
-                continue;
-            }
-            match &self.parts[part_of(hash, self.parts.len())] {
-                Part::Memory(table) => {
-                    if table.get(hash, &key).is_some_and(|newest| newest > probe.sequence) {
-                        hits.push(position);
+        let hashed = Hashed::new(keys, self.parts.len());
+        let mut record = Vec::new();
+        for (number, part) in self.parts.iter().enumerate() {
+            let rows = hashed.of_part(number);
+            match part {
+                Part::Memory(table) => hits.extend(
+                    rows.filter(|(_, hash, key)| table.get(*hash, key).is_some_and(|newest| newest > probe.sequence))
+                        .map(|(row, ..)| probe.first + row),
+                ),
+                Part::Disk { filter, rows: kept, .. } => {
+                    let mut rows = rows.filter(|(_, hash, _)| filter.may_have(*hash)).peekable();
+                    if rows.peek().is_none() {
+                        continue;
                     }
-                }
-                Part::Disk { rows, .. } => {
-                    key.extend_from_slice(&probe.input.to_le_bytes());
-                    key.extend_from_slice(&position.to_le_bytes());
-                    lock(rows).write(probe.sequence, &key)?;
+                    let mut kept = lock(kept);
+                    for (row, _, key) in rows {
+                        record.clear();
+                        record.extend_from_slice(key);
+                        record.extend_from_slice(&probe.input.to_le_bytes());
+                        record.extend_from_slice(&(probe.first + row).to_le_bytes());
+                        kept.write(probe.sequence, &record)?;
+                    }
                 }
             }
         }
+        hits.sort_unstable();
         Ok(())
     }
 
@@ -170,7 +227,7 @@ impl Built {
             .into_iter()
             .filter_map(|part| match part {
                 Part::Memory(_) => None,
-                Part::Disk { keys, rows } => Some((keys, rows)),
+                Part::Disk { keys, rows, .. } => Some((keys, rows)),
             })
             .collect();
         for (keys, rows) in later {

@@ -17,6 +17,7 @@ mod delta;
 mod dictionary;
 #[cfg(any(test, feature = "internals"))]
 #[expect(clippy::expect_used, reason = "a check that fails has to stop")]
+#[cfg_attr(not(feature = "internals"), expect(unreachable_pub, reason = "it is the fuzzer that reaches it"))]
 pub mod fuzz;
 mod header;
 mod hybrid;
