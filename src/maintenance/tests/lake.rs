@@ -6,9 +6,9 @@ use std::sync::Arc;
 use arrow_array::{ArrayRef, Int32Array, Int64Array, RecordBatch, StringArray};
 use arrow_schema::DataType;
 use iceberg::spec::{
-    DataContentType, DataFile, DataFileBuilder, DataFileFormat, FormatVersion, Literal, ManifestContentType,
-    ManifestEntryRef, ManifestFile, ManifestListWriter, ManifestStatus, ManifestWriter, ManifestWriterBuilder,
-    Operation, Schema, Snapshot, SnapshotReference, SnapshotRetention, Struct, Summary, TableMetadata,
+    DataContentType, DataFile, DataFileBuilder, DataFileFormat, FormatVersion, Literal, ManifestListWriter,
+    ManifestWriter, ManifestWriterBuilder, Operation, Schema, Snapshot, SnapshotReference, SnapshotRetention, Struct,
+    Summary, TableMetadata,
 };
 use iceberg::{TableRequirement, TableUpdate};
 use parquet::arrow::ArrowWriter;
@@ -17,7 +17,7 @@ use serde_json::json;
 
 use super::reader::{Value, read};
 use crate::executor::ExecutorSettings;
-use crate::lake::manifests::{read_manifest, read_manifest_list};
+use crate::lake::manifests::read_manifest_list;
 use crate::lake::parquet_schema::write_schema;
 use crate::lake::{Ambient, Catalog, LoadedTable, Swap, TableChange, connect_or_create, file_io};
 use crate::maintenance::Maintenance;
@@ -234,6 +234,16 @@ impl Lake {
         });
     }
 
+    /// A writer of manifests of the table's version.
+    pub(super) fn writer(&self, builder: ManifestWriterBuilder, deletes: bool) -> ManifestWriter {
+        match (self.version, deletes) {
+            (FormatVersion::V3, true) => builder.build_v3_deletes(),
+            (FormatVersion::V3, false) => builder.build_v3_data(),
+            (_, true) => builder.build_v2_deletes(),
+            (_, false) => builder.build_v2_data(),
+        }
+    }
+
     /// Commits the files in one snapshot.
     pub(super) async fn commit(&self, commit: Commit) {
         let table = self.load().await;
@@ -286,55 +296,6 @@ impl Lake {
         let reference = SnapshotReference::new(id, SnapshotRetention::branch(None, None, None));
         let set = TableUpdate::SetSnapshotRef { ref_name: "main".into(), reference };
         self.swap(&table, vec![TableUpdate::AddSnapshot { snapshot }, set]).await;
-    }
-}
-
-impl Lake {
-    fn writer(&self, builder: ManifestWriterBuilder, deletes: bool) -> ManifestWriter {
-        match (self.version, deletes) {
-            (FormatVersion::V3, true) => builder.build_v3_deletes(),
-            (FormatVersion::V3, false) => builder.build_v3_data(),
-            (_, true) => builder.build_v2_deletes(),
-            (_, false) => builder.build_v2_data(),
-        }
-    }
-
-    /// Manifests from which these deletion vectors are gone.
-    async fn without(
-        &self,
-        table: &LoadedTable,
-        snapshot: i64,
-        list: Vec<ManifestFile>,
-        gone: &HashSet<(String, i64)>,
-    ) -> Vec<ManifestFile> {
-        let mut left = Vec::new();
-        for (number, file) in list.into_iter().enumerate() {
-            let goes = |entry: &ManifestEntryRef| {
-                let data = entry.data_file();
-                data.content_offset().is_some_and(|offset| gone.contains(&(data.file_path().to_owned(), offset)))
-            };
-            let manifest = read_manifest(&table.store, &file).await.unwrap();
-            if file.content == ManifestContentType::Data || !manifest.entries().iter().any(goes) {
-                left.push(file);
-                continue;
-            }
-            let path = format!("{}/metadata/{snapshot}-without-{number}.avro", table.metadata.location());
-            let spec = table.metadata.partition_spec_by_id(file.partition_spec_id).unwrap().as_ref().clone();
-            let output = file_io(&table.store).new_output(path).unwrap();
-            let schema = table.metadata.current_schema().clone();
-            let mut writer = self.writer(ManifestWriterBuilder::new(output, Some(snapshot), schema, spec), true);
-            for entry in manifest.entries().iter().filter(|entry| entry.status != ManifestStatus::Deleted) {
-                let (data, sequence) = (entry.data_file().clone(), entry.sequence_number().unwrap());
-                if goes(entry) {
-                    writer.add_delete_file(data, sequence, entry.file_sequence_number).unwrap();
-                } else {
-                    let by = entry.snapshot_id().unwrap();
-                    writer.add_existing_file(data, by, sequence, entry.file_sequence_number).unwrap();
-                }
-            }
-            left.push(writer.write_manifest_file().await.unwrap());
-        }
-        left
     }
 }
 

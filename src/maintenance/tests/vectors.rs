@@ -1,14 +1,18 @@
 //! Deletion vectors as another writer makes them, and what becomes of them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use iceberg::puffin::{Blob, CompressionCodec, DELETION_VECTOR_V1, PuffinWriter};
-use iceberg::spec::{DataContentType, DataFileFormat};
+use iceberg::spec::{
+    DataContentType, DataFileFormat, FormatVersion, ManifestContentType, ManifestEntryRef, ManifestFile,
+    ManifestStatus, ManifestWriterBuilder,
+};
 use roaring::RoaringTreemap;
 
 use super::lake::{Commit, Lake};
 use super::reader::positions;
-use crate::lake::file_io;
+use crate::lake::manifests::read_manifest;
+use crate::lake::{LoadedTable, file_io};
 
 impl Lake {
     /// Adds deletes of these rows of one partition to the commit, as the table's format version has them; `of` names the
@@ -20,7 +24,7 @@ impl Lake {
         rows: &[(String, i64)],
         of: Option<String>,
     ) {
-        if self.version < iceberg::spec::FormatVersion::V3 {
+        if self.version < FormatVersion::V3 {
             self.positions(commit, part, rows, of);
         } else {
             self.vectors(commit, part, rows).await;
@@ -67,6 +71,44 @@ impl Lake {
                     .content_size_in_bytes(Some(length));
             });
         }
+    }
+
+    /// Manifests from which these deletion vectors are gone.
+    pub(super) async fn without(
+        &self,
+        table: &LoadedTable,
+        snapshot: i64,
+        list: Vec<ManifestFile>,
+        gone: &HashSet<(String, i64)>,
+    ) -> Vec<ManifestFile> {
+        let mut left = Vec::new();
+        for (number, file) in list.into_iter().enumerate() {
+            let goes = |entry: &ManifestEntryRef| {
+                let data = entry.data_file();
+                data.content_offset().is_some_and(|offset| gone.contains(&(data.file_path().to_owned(), offset)))
+            };
+            let manifest = read_manifest(&table.store, &file).await.unwrap();
+            if file.content == ManifestContentType::Data || !manifest.entries().iter().any(goes) {
+                left.push(file);
+                continue;
+            }
+            let path = format!("{}/metadata/{snapshot}-without-{number}.avro", table.metadata.location());
+            let spec = table.metadata.partition_spec_by_id(file.partition_spec_id).unwrap().as_ref().clone();
+            let output = file_io(&table.store).new_output(path).unwrap();
+            let schema = table.metadata.current_schema().clone();
+            let mut writer = self.writer(ManifestWriterBuilder::new(output, Some(snapshot), schema, spec), true);
+            for entry in manifest.entries().iter().filter(|entry| entry.status != ManifestStatus::Deleted) {
+                let (data, sequence) = (entry.data_file().clone(), entry.sequence_number().unwrap());
+                if goes(entry) {
+                    writer.add_delete_file(data, sequence, entry.file_sequence_number).unwrap();
+                } else {
+                    let by = entry.snapshot_id().unwrap();
+                    writer.add_existing_file(data, by, sequence, entry.file_sequence_number).unwrap();
+                }
+            }
+            left.push(writer.write_manifest_file().await.unwrap());
+        }
+        left
     }
 }
 
