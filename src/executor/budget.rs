@@ -78,15 +78,16 @@ impl Budget {
         Ok(Share { _permit: permit, bytes: u64::from(wanted) * MIB, row_group_bytes, workers, to_sort: 0 })
     }
 
-    /// The same for a task that sorts: it has the whole budget, or what its rows take when they are few. A row group of
-    /// the output is held beside what is sorted.
+    /// The same for a task that sorts: it has half of the budget, so that two may run, or what its rows take when they are
+    /// few; all of a budget that is small. A row group of the output is held beside what is sorted.
     pub(crate) async fn acquire_to_sort(
         &self,
         policy: &CompactPolicy,
         workers: usize,
         input: u64,
     ) -> Result<Share<'_>> {
-        let available = u64::from(self.units) * MIB;
+        let all = u64::from(self.units) * MIB;
+        let available = if all / 2 >= PER_SORTER + LEAST_SORT + SMALLEST_ROW_GROUP * 2 { all / 2 } else { all };
         let buffers = |workers: u64| workers * PER_SORTER;
         let workers = workers.max(1) as u64;
         let affordable = (available.saturating_sub(LEAST_SORT + SMALLEST_ROW_GROUP * 2) / PER_SORTER).max(1);

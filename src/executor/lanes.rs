@@ -38,7 +38,13 @@ impl Lanes {
     /// who holds memory ever waits for lanes.
     pub(super) async fn acquire(&self, task: &RewriteTask) -> Result<Held> {
         let bytes: u64 = task.inputs.iter().map(|input| input.size).sum();
-        let workers = if bytes >= LARGE && task.route != Route::Copy { self.workers } else { 1 };
+        let workers = match task.route {
+            Route::Copy => 1,
+            // A sort has phases in which one thread is all there is to do: two of them even that out.
+            Route::Sort if bytes >= LARGE => self.workers.div_ceil(2),
+            _ if bytes >= LARGE => self.workers,
+            _ => 1,
+        };
         let wanted = u32::try_from(workers).unwrap_or(u32::MAX);
         let permit = Arc::clone(&self.all).acquire_many_owned(wanted).await;
         let permit = permit.map_err(|e| Error::internal("the processors were closed").caused_by(e))?;
