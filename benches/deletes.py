@@ -109,7 +109,7 @@ def main():
             make(kind, run, args)
             os.rename(run, kept)
             open(f"{kept}.made", "w").close()
-        figures, memory = {"icewright": [], "DuckDB": []}, list(MEMORY)
+        figures, memory = {"icewright": [], "DuckDB": [], "Polars, deletes ignored": []}, list(MEMORY)
         for _ in range(args.runs):
             for who, done in figures.items():
                 for folder in (run, out):
@@ -120,12 +120,14 @@ def main():
                 command = [args.icewright, "compact", "--catalog", catalog, "--table", "db.t"]
                 if who == "DuckDB":
                     command = [sys.executable, os.path.abspath(__file__), "--duckdb", kind, run, out]
+                if who.startswith("Polars"):
+                    command = [sys.executable, f"{HERE}/peers.py", "polars", f"{run}/db/t/data", out]
                 while not (took := measured([*command, *memory[:1]] if who == "DuckDB" else command, f"{args.dir}/time.log")):
                     print(f"| {kind} | DuckDB with {memory.pop(0)} | out of memory | | |", flush=True)
                     shutil.rmtree(out)
                     os.makedirs(out)
                 seconds, peak = took
-                if who == "DuckDB":
+                if who != "icewright":
                     left = rows_of(f"{out}/*.parquet")
                 else:
                     left = int(load(run).current_snapshot().summary.additional_properties["total-records"])
