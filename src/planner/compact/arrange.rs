@@ -6,7 +6,7 @@
 
 use iceberg::spec::{NullOrder, PrimitiveType, Schema, SortDirection, Transform, Type};
 
-use super::overlap::{crossing, depth, within};
+use super::overlap::{crossing, depth, depth_with, within};
 use crate::error::{Error, Result};
 use crate::model::{Arrangement, CompactPolicy, DataFile, InputFile, PickReason, SkipReason, SortField, TableState};
 
@@ -193,7 +193,7 @@ pub(super) fn sort_out(
         let rest: Vec<usize> = found.settled.iter().filter(|file| !taken.contains(file)).copied().collect();
         let below = within(state, wish, &moved, &rest);
         let share = !new.is_empty() && size(&moved).saturating_mul(SHARE) >= size(&below);
-        if share || !taken.is_empty() || depth(state, wish, &below) + 1 > MOST_RUNS {
+        if share || !taken.is_empty() || depth_with(state, wish, &moved, &below) > MOST_RUNS {
             taken.extend(below);
         }
     }

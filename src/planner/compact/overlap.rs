@@ -67,9 +67,7 @@ fn meets(high: &Literal, low: &Literal) -> bool {
 /// The most of these files that lie over one another. Where the leading column does not tell, each run that made some of
 /// them counts once: its own files are apart.
 pub(super) fn depth(state: &TableState, wish: &Wish, files: &[usize]) -> usize {
-    let Some(spans) = spans(state, wish, files) else {
-        return files.iter().map(|file| state.files[*file].snapshot_id).collect::<BTreeSet<_>>().len();
-    };
+    let Some(spans) = spans(state, wish, files) else { return runs(state, files) };
     let mut ends: Vec<(&Literal, bool)> = Vec::new();
     for span in spans.iter().filter(|span| !span.is_point()) {
         ends.push((&span.low, true));
@@ -87,6 +85,18 @@ pub(super) fn depth(state: &TableState, wish: &Wish, files: &[usize]) -> usize {
         }
     }
     most
+}
+
+/// The depth of settled files and of one run more that is made of the picked ones. Where it is not known where those lie,
+/// it will not be known of the run either, and then runs are counted.
+pub(super) fn depth_with(state: &TableState, wish: &Wish, picked: &[usize], settled: &[usize]) -> usize {
+    let known = spans(state, wish, picked).is_some();
+    1 + if known { depth(state, wish, settled) } else { runs(state, settled) }
+}
+
+/// How many runs made these files.
+fn runs(state: &TableState, files: &[usize]) -> usize {
+    files.iter().map(|file| state.files[*file].snapshot_id).collect::<BTreeSet<_>>().len()
 }
 
 /// Spans of files; `None` unless all of them are known.

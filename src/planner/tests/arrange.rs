@@ -129,6 +129,23 @@ fn should_merge_files_that_lie_over_one_another_too_often() {
     assert_eq!((task.inputs.len(), five.skipped.len()), (5, 1), "what lies apart stays");
 }
 
+/// Nothing would be known of where the new run lies, and the next plan would take all runs for lying over one another.
+#[test]
+fn should_take_all_runs_in_when_it_is_not_known_where_the_new_one_lies() {
+    let policy = by_ts();
+    let mut table =
+        (0..8).fold(Table::new(), |t, n| t.ranged(&format!("r{n}"), 400 * MIB, (n * 10, n * 10 + 10), Some(&policy)));
+    for (file, run) in table.state.files.iter_mut().zip(1..) {
+        file.snapshot_id = Some(run);
+    }
+    let mut table = table.ranged("new", 768 * MIB, (0, 80), None);
+    let inputs =
+        |table: &Table| plan(&table.state, &policy, 0).unwrap().rewrites().next().map(|task| task.inputs.len());
+    assert_eq!(inputs(&table), Some(1), "a second run over the others is not too many");
+    table.state.files.iter_mut().find(|file| file.path == "new").unwrap().bounds.clear();
+    assert_eq!(inputs(&table), Some(9));
+}
+
 #[test]
 fn should_not_look_for_order_where_none_is_wanted() {
     let mut table = Table::new().files("good", 8, 2020, 400 * MIB, Codec::Zstd);
@@ -166,7 +183,7 @@ fn any_policy() -> impl Strategy<Value = CompactPolicy> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
+    #![proptest_config(ProptestConfig::with_cases(1000))]
     #[test]
     fn should_come_to_an_end_whatever_is_there(
         policy in any_policy(),
