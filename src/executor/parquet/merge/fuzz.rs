@@ -87,8 +87,8 @@ pub fn check(input: &[u8]) -> Checked {
     let before = if part { rows / 3 } else { 0 };
     let kept = if part { rows / 2 } else { rows };
     let ranges = [(false, before), (true, kept), (false, rows - before - kept)];
-    if !nested && u64::from(levels) != rows {
-        // The caller's own check.
+    if rows == 0 || (!nested && u64::from(levels) != rows) {
+        // The caller's own checks.
         return Checked::Refused;
     }
     let Ok((moved, found)) = moved(&schema, &metadata, chunk, &rules, &ranges) else { return Checked::Refused };
