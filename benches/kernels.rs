@@ -51,7 +51,7 @@ fn pages(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// A table of 10,000 files in 20 manifests, and its state.
+/// A table of 2,000 files in 20 manifests, and its state.
 async fn table(dir: &std::path::Path) -> (LoadedTable, TableState) {
     let settings = CatalogSettings::in_folder("bench", dir);
     let ambient = Arc::new(Ambient::system());
