@@ -102,6 +102,10 @@ fn print(command: &str, json: bool, tables: Vec<TableReport>) -> Result<u8> {
         output::json(&Report { version: REPORT_VERSION, command: command.to_owned(), tables })?;
         return Ok(worst);
     }
+    let pictures = render::sizes(&tables);
+    if !pictures.is_empty() {
+        output::data(&pictures);
+    }
     output::data(&render::reports(&tables));
     for (report, error) in tables.iter().filter_map(|report| report.error.as_ref().map(|error| (report, error))) {
         output::talk(&format!("error: {}: {}", report.table, error.message));

@@ -212,6 +212,22 @@ fn files(plan: &CompactPlan) -> String {
     text
 }
 
+/// So many tables are drawn; of more, the figures tell.
+const MOST_DRAWN: usize = 3;
+
+/// File sizes before and after, of the tables where they changed.
+pub(super) fn sizes(tables: &[TableReport]) -> String {
+    let changed = tables.iter().filter(|t| !t.sizes_after.is_empty() && t.sizes_before != t.sizes_after);
+    let draw = |sizes: &[u64]| histogram(&SizeClass::sort(sizes.iter().copied()));
+    changed
+        .take(MOST_DRAWN)
+        .map(|t| {
+            let (before, after) = (draw(&t.sizes_before), draw(&t.sizes_after));
+            format!("\n{name} before\n{before}{name} after\n{after}", name = t.table)
+        })
+        .collect()
+}
+
 /// File sizes as a histogram; empty classes at both ends are left out.
 pub(super) fn histogram(classes: &[SizeClass]) -> String {
     let most = classes.iter().map(|class| class.files).max().unwrap_or(0).max(1);
@@ -233,6 +249,20 @@ pub(super) fn histogram(classes: &[SizeClass]) -> String {
 mod tests {
     use super::*;
     use crate::model::MIB;
+
+    #[test]
+    fn should_draw_what_changed_and_no_more() {
+        let report = |before: &[u64], after: &[u64]| {
+            let mut report = TableReport::new(crate::model::TableName::parse("db.t").unwrap(), Status::Committed);
+            (report.sizes_before, report.sizes_after) = (before.to_vec(), after.to_vec());
+            report
+        };
+        assert_eq!(sizes(&[report(&[1, 2], &[1, 2]), report(&[1], &[])]), "");
+        let five = vec![report(&[100; 4], &[300 * MIB]); 5];
+        let drawn = sizes(&five);
+        assert_eq!(drawn.matches("db.t before\n").count(), MOST_DRAWN, "{drawn}");
+        assert!(drawn.contains(" 4 (400 B)") && drawn.contains(" 1 (300 MiB)"), "{drawn}");
+    }
 
     #[test]
     fn should_draw_sizes_without_empty_ends() {

@@ -21,7 +21,7 @@ use crate::error::{Error, Result};
 use crate::fixture::{TableSpec, demo_tables};
 use crate::lake::{Ambient, connect_or_create};
 use crate::maintenance::Maintenance;
-use crate::model::{SizeClass, TableName, TableReport, human_bytes};
+use crate::model::{TableName, TableReport, human_bytes};
 use crate::telemetry::Progress;
 
 /// How long the story is.
@@ -102,12 +102,7 @@ async fn health(session: &Session, specs: &[TableSpec]) -> Result<()> {
 
 /// File sizes before and after, and what it came to.
 fn picture(reports: &[TableReport]) {
-    for report in reports {
-        output::talk(&format!("\n{} before", report.table));
-        output::talk(&render::histogram(&SizeClass::sort(report.sizes_before.iter().copied())));
-        output::talk(&format!("{} after", report.table));
-        output::talk(&render::histogram(&SizeClass::sort(report.sizes_after.iter().copied())));
-    }
+    output::talk(&render::sizes(reports));
     let sum = |pick: fn(&TableReport) -> Option<u64>| reports.iter().filter_map(pick).sum::<u64>();
     output::talk(&format!(
         "{} files, {} became {} files, {} in {:.1} s\n",
