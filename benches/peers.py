@@ -112,7 +112,7 @@ def by_polars(src, out):
     import polars as pl
 
     for folder in sorted(glob.glob(f"{src}/*=*")):
-        rows = pl.scan_parquet(f"{folder}/f*.parquet", hive_partitioning=False)
+        rows = pl.scan_parquet(f"{folder}/f?????.parquet", hive_partitioning=False)
         rows.sink_parquet(f"{out}/{os.path.basename(folder)}.parquet", compression="zstd", compression_level=3)
 
 
