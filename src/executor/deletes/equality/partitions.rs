@@ -115,7 +115,8 @@ impl Hashed {
 impl Partitions {
     /// Room for about so many keys within so many bytes.
     pub(super) fn new(keys: u64, memory: u64, ambient: Arc<Ambient>) -> Self {
-        let limit = memory / 4 * 3;
+        // What tables hold is counted; what an allocator keeps beside them while they grow is about half as much again.
+        let limit = memory / 2;
         // One partition at a time comes back from disk: it should take a small part of the memory.
         let wanted = keys.saturating_mul(BYTES_PER_KEY).div_ceil((limit / 8).max(1));
         let most = (limit / 4 / FILE_BUFFERS).clamp(4, 1024);
