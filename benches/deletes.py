@@ -13,11 +13,12 @@ import glob
 import os
 import shutil
 import statistics
-import subprocess
 import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path += [HERE, f"{HERE}/../tests/python"]
+import peers
+
 # DuckDB's limits, tried until one is enough; icewright has 512 MiB.
 MEMORY = ("512MB", "1GB", "2GB", "4GB")
 
@@ -30,7 +31,6 @@ def load(root):
 def make(kind, root, args):
     import delete_files
     import numpy as np
-    import peers
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -74,18 +74,6 @@ def duckdb(kind, root, out, memory):
                    "(FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 3, ROW_GROUP_SIZE 1000000)")
 
 
-def measured(command, log):
-    # A child inherits its parent's peak when it is asked directly; GNU time has next to none.
-    done = subprocess.run(["/usr/bin/time", "-o", log, "-f", "%e %M", *command], capture_output=True, text=True)
-    if done.returncode != 0 and "OutOfMemory" in done.stderr:
-        return None
-    if done.returncode != 0:
-        raise SystemExit(f"{command} failed:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
-    with open(log) as file:
-        seconds, kilobytes = file.read().split()
-    return float(seconds), int(kilobytes) / 1024
-
-
 def rows_of(pattern):
     import pyarrow.parquet as pq
     return sum(pq.ParquetFile(path).metadata.num_rows for path in glob.glob(pattern))
@@ -122,11 +110,11 @@ def main():
                     command = [sys.executable, os.path.abspath(__file__), "--duckdb", kind, run, out]
                 if who.startswith("Polars"):
                     command = [sys.executable, f"{HERE}/peers.py", "polars", f"{run}/db/t/data", out]
-                while not (took := measured([*command, *memory[:1]] if who == "DuckDB" else command, f"{args.dir}/time.log")):
+                while not (took := peers.measured([*command, *memory[:1]] if who == "DuckDB" else command, f"{args.dir}/time.log")):
                     print(f"| {kind} | DuckDB with {memory.pop(0)} | out of memory | | |", flush=True)
                     shutil.rmtree(out)
                     os.makedirs(out)
-                seconds, peak = took
+                seconds, _, peak = took
                 if who != "icewright":
                     left = rows_of(f"{out}/*.parquet")
                 else:

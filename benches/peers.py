@@ -8,6 +8,7 @@
 
 import glob
 import os
+import subprocess
 import sys
 
 
@@ -99,6 +100,19 @@ def million(root):
         with table.transaction() as change, change.update_snapshot().fast_append() as append:
             for n in range(10_000):
                 append.append_data_file(file(manifest * 10_000 + n))
+
+
+def measured(command, log):
+    """Seconds, seconds of user CPU and peak MB of a command; None when its engine ran out of memory. A child inherits its
+    parent's peak when it is asked directly; GNU time has next to none."""
+    done = subprocess.run(["/usr/bin/time", "-o", log, "-f", "%e %U %M", *command], capture_output=True, text=True)
+    if done.returncode != 0 and "OutOfMemory" in done.stderr:
+        return None
+    if done.returncode != 0:
+        raise SystemExit(f"{command} failed:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
+    with open(log) as file:
+        seconds, user, kilobytes = file.read().split()
+    return float(seconds), float(user), int(kilobytes) / 1024
 
 
 def plan_files(root):

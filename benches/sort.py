@@ -10,11 +10,12 @@ import glob
 import os
 import shutil
 import statistics
-import subprocess
 import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path += [HERE]
+import peers
+
 MEMORY = "512MB"
 
 
@@ -28,16 +29,6 @@ def duckdb(root, out, by):
         db.execute(f"COPY (SELECT * FROM read_parquet('{folder}/f?????.parquet', hive_partitioning=false) ORDER BY {by}) "
                    f"TO '{out}/{os.path.basename(folder)}.parquet' "
                    "(FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 3, ROW_GROUP_SIZE 1000000)")
-
-
-def measured(command, log):
-    # A child inherits its parent's peak when it is asked directly; GNU time has next to none.
-    done = subprocess.run(["/usr/bin/time", "-o", log, "-f", "%e %U %M", *command], capture_output=True, text=True)
-    if done.returncode != 0:
-        raise SystemExit(f"{command} failed:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
-    with open(log) as file:
-        seconds, user, kilobytes = file.read().split()
-    return float(seconds), float(user), int(kilobytes) / 1024
 
 
 def sorted_rows(paths, by):
@@ -62,8 +53,6 @@ def sorted_rows(paths, by):
 def main():
     if sys.argv[1:2] == ["--duckdb"]:
         return duckdb(*sys.argv[2:5])
-    import peers
-
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("icewright")
     parser.add_argument("--dir", default="/tmp/icewright-sort")
@@ -90,7 +79,7 @@ def main():
                        "--sort-order", args.by, "--spill-dir", f"{out}/spill"]
             if who == "DuckDB":
                 command = [sys.executable, os.path.abspath(__file__), "--duckdb", run, out, args.by]
-            figure = measured(command, f"{args.dir}/time.log")
+            figure = peers.measured(command, f"{args.dir}/time.log")
             made = glob.glob(f"{out}/*.parquet") if who == "DuckDB" else [
                 path for path in glob.glob(f"{run}/db/t/data/*/*.parquet") if os.stat(path).st_nlink == 1]
             done.append((*figure, *sorted_rows(sorted(made), by)))
