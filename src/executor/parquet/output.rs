@@ -1,8 +1,10 @@
 //! An output file being written: row groups in, statistics out.
 
 use std::collections::HashMap;
+use std::io;
 use std::sync::Arc;
 
+use parquet::arrow::arrow_writer::ArrowRowGroupWriterFactory;
 use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
 use parquet::file::writer::SerializedFileWriter;
@@ -14,6 +16,16 @@ use crate::executor::stats::{self, MetricsModes};
 use crate::executor::{Job, Written};
 use crate::lake::parquet_schema::WriteSchema;
 use crate::model::{NewFile, PartitionValues};
+
+/// What makes the writers of columns. They depend on schema and properties alone, not on the file that they end up in.
+pub(super) fn column_writers(
+    schema: &WriteSchema,
+    properties: Arc<WriterProperties>,
+) -> Result<ArrowRowGroupWriterFactory> {
+    let nowhere = SerializedFileWriter::new(io::sink(), schema.parquet.root_schema_ptr(), properties)
+        .map_err(|e| Error::internal("the schema can't be written").caused_by(e))?;
+    Ok(ArrowRowGroupWriterFactory::new(&nowhere, schema.arrow.clone()))
+}
 
 /// What all outputs of a task share.
 pub(super) struct Files<'a> {

@@ -4,20 +4,18 @@
 //! the crew is at work on the next row group. Two row groups are in flight at a time, never more.
 
 use std::collections::VecDeque;
-use std::io;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures::{StreamExt, TryStreamExt};
 use parquet::arrow::arrow_writer::{ArrowColumnWriter, ArrowRowGroupWriterFactory};
 use parquet::file::properties::WriterProperties;
-use parquet::file::writer::SerializedFileWriter;
 use tokio::task::JoinHandle;
 
 use super::crew::{Closing, Crew, Done};
 use super::decode::RowGroupInput;
 use super::merge::{Choice, Rules};
-use super::output::{Files, OpenFile, write_error};
+use super::output::{Files, OpenFile, column_writers, write_error};
 use super::pieces::{Batch, Pieces};
 use super::roots::{Made, MadeLeaf};
 use super::{Output, props};
@@ -92,10 +90,7 @@ impl<'a> Work<'a> {
         matched: Vec<Matched>,
         properties: Arc<WriterProperties>,
     ) -> Result<Self> {
-        // Column writers depend on schema and properties alone, not on the file that they end up in.
-        let nowhere = SerializedFileWriter::new(io::sink(), schema.parquet.root_schema_ptr(), properties)
-            .map_err(|e| Error::internal("the schema can't be written").caused_by(e))?;
-        let factory = ArrowRowGroupWriterFactory::new(&nowhere, schema.arrow.clone());
+        let factory = column_writers(&schema, properties)?;
         let leaves = schema.parquet.num_columns();
         let roots = schema.arrow.fields().len();
         let rules = props::rules(&job.policy, &job.table.schema, &schema.parquet);

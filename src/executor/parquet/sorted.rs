@@ -5,20 +5,18 @@
 //! than one file is open.
 
 use std::collections::HashMap;
-use std::io;
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use parquet::arrow::arrow_writer::ArrowRowGroupWriterFactory;
-use parquet::file::writer::SerializedFileWriter;
 
 use super::batches::Batches;
 use super::encoders::Encoders;
-use super::output::{Files, OpenFile};
+use super::output::{Files, OpenFile, column_writers};
 use super::partitions::Partitions;
 use super::rewrite::append;
 use super::{Output, props};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::executor::columns::match_columns;
 use crate::executor::cut::Cutter;
 use crate::executor::sort::{Keys, Sorter};
@@ -145,11 +143,7 @@ impl<'a> Writing<'a> {
     ) -> Result<Self> {
         let properties =
             Arc::new(props::sorted_properties(&job.policy, &job.table.schema, &schema.parquet, &job.task.arrangement)?);
-        // Column writers depend on schema and properties alone, not on the file that they end up in.
-        let root = schema.parquet.root_schema_ptr();
-        let nowhere = SerializedFileWriter::new(io::sink(), root, properties.clone())
-            .map_err(|e| Error::internal("the schema can't be written").caused_by(e))?;
-        let factory = ArrowRowGroupWriterFactory::new(&nowhere, schema.arrow.clone());
+        let factory = column_writers(schema, properties.clone())?;
         let mut leaves = vec![0; schema.arrow.fields().len()];
         for leaf in 0..schema.parquet.num_columns() {
             leaves[schema.parquet.get_column_root_idx(leaf)] += 1;

@@ -59,8 +59,8 @@ pub fn footers_wanted(state: &TableState, policy: &ArchivePolicy, now_ms: i64) -
 /// `Unsupported` for tables that a rewrite would not keep whole, `InvalidInput` for a tier, a time column or a filter that
 /// the table does not have.
 pub fn plan(state: &TableState, policy: &ArchivePolicy, ratios: &TierRatios, now_ms: i64) -> Result<ArchivePlan> {
-    let (Placement { placed, movers, mut stays }, column) = placement(state, policy, now_ms)?;
-    let tasks = tasks::tasks(state, policy, ratios, &movers, &mut stays, now_ms);
+    let (Placement { placed, movers, mut stays, burdens }, column) = placement(state, policy, now_ms)?;
+    let tasks = tasks::tasks(state, policy, ratios, (&movers, &burdens), &mut stays, now_ms);
     stays.sort_by(|a, b| a.path.cmp(&b.path));
     let before = uses::before(state, policy, &placed);
     let after = uses::after(policy, &before, state, &placed, &tasks);

@@ -34,11 +34,6 @@ pub(super) struct Mover {
     pub(super) picked: PickReason,
     /// It is in its tier's place and only lacks the class.
     pub(super) only_class: bool,
-    /// The deletes that apply to it, as indexes into the state's. They are applied on the way, for they would not find it
-    /// in its new place.
-    pub(super) deletes: Vec<u32>,
-    /// About how many of its rows they delete.
-    pub(super) deleted: u64,
 }
 
 /// All files of a table by place.
@@ -48,6 +43,8 @@ pub(super) struct Placement {
     pub(super) placed: Vec<Placed>,
     pub(super) movers: Vec<Mover>,
     pub(super) stays: Vec<Stays>,
+    /// The deletes that apply to each file. They are applied on the way, for they would not find it in its new place.
+    pub(super) burdens: Burdens,
 }
 
 /// Looks at every file.
@@ -61,13 +58,13 @@ pub(super) fn place(
     let asked = policy.asked()?;
     let places = places(policy);
     let burdens = Burdens::find(state);
-    let mut found = Placement { placed: Vec::new(), movers: Vec::new(), stays: Vec::new() };
+    let (mut placed, mut movers, mut stays) = (Vec::new(), Vec::new(), Vec::new());
     for (index, file) in state.files.iter().enumerate() {
         let class = state.classes.get(&file.path).map(String::as_str);
         let from = tier_of(&places, &file.path, class);
         let age = column.and_then(|column| column.end(state, file)).map(|end| age_ms(end, now_ms));
-        found.placed.push(Placed { tier: from, age_ms: age });
-        let mut stay = |why| found.stays.push(Stays { path: file.path.clone(), size: file.size, why });
+        placed.push(Placed { tier: from, age_ms: age });
+        let mut stay = |why| stays.push(Stays { path: file.path.clone(), size: file.size, why });
         if filter.as_ref().is_some_and(|filter| !filter.may_match(state, file)) {
             stay(StayReason::FilteredOut);
             continue;
@@ -96,25 +93,24 @@ pub(super) fn place(
             stay(StayReason::ClassUnknown { tier: places[to].name.clone() });
         } else {
             let burden = burdens.of(index);
-            let deletes = burden.deletes.clone();
+            let delete_files = burden.deletes.len() as u64;
             // A change of class in place touches neither the file's bytes nor its name: deletes still find it.
             let in_place = to == from || told_by_class(&[places[from].clone(), places[to].clone()]);
-            if !deletes.is_empty() && !in_place {
+            if delete_files > 0 && !in_place {
                 if let Some(SkipReason::UnsupportedDeletes { delete_file, what }) = unsupported_deletes(state, burden) {
                     stay(StayReason::UnsupportedDeletes { delete_file, what });
                     continue;
                 }
                 if file.format != FileFormat::Parquet {
-                    stay(StayReason::HasDeletes { delete_files: deletes.len() as u64 });
+                    stay(StayReason::HasDeletes { delete_files });
                     continue;
                 }
             }
-            let only_class = to == from || (!deletes.is_empty() && in_place);
-            let age_ms = age.unwrap_or(0);
-            found.movers.push(Mover { index, from, to, age_ms, picked, only_class, deletes, deleted: burden.deleted });
+            let only_class = in_place && (to == from || delete_files > 0);
+            movers.push(Mover { index, from, to, age_ms: age.unwrap_or(0), picked, only_class });
         }
     }
-    Ok(found)
+    Ok(Placement { placed, movers, stays, burdens })
 }
 
 pub(super) fn places(policy: &ArchivePolicy) -> Vec<TierPlace> {

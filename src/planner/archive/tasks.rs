@@ -12,16 +12,18 @@ use crate::model::{
     TableState, TaskReason, Tier, TransferTask, told_by_class,
 };
 use crate::planner::compact::eligible::size_reason;
-use crate::planner::compact::groups::{kept_sort_order, split};
+use crate::planner::compact::groups::{input, kept_sort_order, split};
 use crate::planner::compact::route::{anew, route_at, shrunk};
 use crate::planner::compact::size::estimate;
 use crate::planner::compact::{directory, output_files, own_deletes};
+use crate::planner::deletes::Burdens;
 
 /// Everything that making tasks looks at.
 struct Maker<'a> {
     state: &'a TableState,
     policy: &'a ArchivePolicy,
     ratios: &'a TierRatios,
+    burdens: &'a Burdens,
     by_path: HashMap<&'a str, &'a Mover>,
     now_ms: i64,
 }
@@ -31,12 +33,12 @@ pub(super) fn tasks(
     state: &TableState,
     policy: &ArchivePolicy,
     ratios: &TierRatios,
-    movers: &[Mover],
+    (movers, burdens): (&[Mover], &Burdens),
     stays: &mut Vec<Stays>,
     now_ms: i64,
 ) -> Vec<ArchiveTask> {
     let by_path = movers.iter().map(|mover| (state.files[mover.index].path.as_str(), mover)).collect();
-    let maker = Maker { state, policy, ratios, by_path, now_ms };
+    let maker = Maker { state, policy, ratios, burdens, by_path, now_ms };
     let mut groups: BTreeMap<(PartitionId, usize), Vec<&Mover>> = BTreeMap::new();
     for mover in movers {
         groups.entry((state.files[mover.index].partition, mover.to)).or_default().push(mover);
@@ -119,7 +121,7 @@ impl<'a> Maker<'a> {
 
     /// Why a file has to be decoded and encoded anew, whatever its size.
     fn has_to_be_encoded(&self, to: usize, mover: &Mover) -> Option<RouteReason> {
-        if !mover.deletes.is_empty() {
+        if !self.burdens.of(mover.index).deletes.is_empty() {
             return Some(RouteReason::DeletesApply);
         }
         let file = self.file(mover);
@@ -284,17 +286,7 @@ impl<'a> Maker<'a> {
     }
 
     fn input(&self, mover: &Mover) -> InputFile {
-        let file = self.file(mover);
-        InputFile {
-            path: file.path.clone(),
-            size: file.size,
-            records: file.records,
-            sequence_number: file.sequence_number,
-            first_row_id: file.first_row_id,
-            deletes: mover.deletes.clone(),
-            deleted: mover.deleted,
-            picked: mover.picked.clone(),
-        }
+        input(self.state, self.burdens, mover.index, mover.picked.clone())
     }
 
     /// Where a partition's files go in a tier.

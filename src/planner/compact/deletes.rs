@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 use iceberg::spec::FormatVersion;
 
 use super::eligible::Eligible;
-use super::groups::{Group, Place, by_partition, split};
+use super::groups::{Group, Place, by_partition, input, split};
 use crate::error::{Error, Result};
 use crate::model::{
     CompactPolicy, DeleteContent, DeleteFile, FileFormat, InputFile, PickReason, Route, RouteReason, SkipReason,
@@ -156,22 +156,13 @@ fn inputs(
 ) -> (Vec<InputFile>, Vec<Skipped>) {
     let (mut inputs, mut without) = (Vec::new(), Vec::new());
     for index in partition {
-        let (file, burden) = (&state.files[*index], burdens.of(*index));
-        let deletes = chosen.of(state, &burden.deletes);
+        let deletes = chosen.of(state, &burdens.of(*index).deletes);
         if deletes.is_empty() {
             without.push(left(state, burdens, *index));
             continue;
         }
-        inputs.push(InputFile {
-            path: file.path.clone(),
-            size: file.size,
-            records: file.records,
-            sequence_number: file.sequence_number,
-            first_row_id: file.first_row_id,
-            picked: PickReason::HasDeletes { delete_files: deletes.len() as u64 },
-            deletes,
-            deleted: burden.deleted,
-        });
+        let picked = PickReason::HasDeletes { delete_files: deletes.len() as u64 };
+        inputs.push(InputFile { deletes, ..input(state, burdens, *index, picked) });
     }
     (inputs, without)
 }

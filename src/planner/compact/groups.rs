@@ -136,7 +136,7 @@ fn candidates(
 }
 
 /// A file as an input of a task.
-pub(super) fn input(state: &TableState, burdens: &Burdens, index: usize, picked: PickReason) -> InputFile {
+pub(in crate::planner) fn input(state: &TableState, burdens: &Burdens, index: usize, picked: PickReason) -> InputFile {
     let (file, burden) = (&state.files[index], burdens.of(index));
     InputFile {
         path: file.path.clone(),
