@@ -8,7 +8,7 @@ use parquet::arrow::arrow_writer::{ArrowColumnChunk, ArrowColumnWriter, compute_
 use parquet::file::metadata::ColumnChunkMetaData;
 
 use super::decode::{count_nans, read_piece};
-use super::merge::{self, Choice, Merge, Merged, Stop, Workspace};
+use super::merge::{self, Choice, Merge, Merged, Stop, Wanted, Workspace};
 use super::output::write_error;
 use super::pieces::Piece;
 use super::rewrite::{RowGroup, Work, lock};
@@ -63,6 +63,7 @@ fn moved(
             Ok((merged, choice)) => {
                 *lock(&work.choices[leaf]) = choice;
                 made.nans.push((leaf, merged.nans));
+                made.removed_nulls += merged.removed_nulls;
                 made.leaves.push(MadeLeaf::Moved(Box::new(merged)));
             }
             Err(reason) => return Ok(Err(reason)),
@@ -77,9 +78,6 @@ fn inputs_of(work: &Work<'_>, group: &RowGroup, root: usize) -> std::result::Res
     let mut found = Vec::with_capacity(group.batch.pieces.len());
     for piece in &group.batch.pieces {
         let source = &work.job.sources[piece.source];
-        if work.job.masks.of(piece.source).map_or(true, |mask| mask.deleted(0, u64::MAX) > 0) {
-            return Err("deleted rows are left out");
-        }
         let Some(column) = work.matched[piece.source].roots[root] else {
             return Err("some files are older than the column");
         };
@@ -142,7 +140,13 @@ fn moved_leaf(
         let bytes = input.chunks.read(range_of(metadata), &mut buffer).map_err(|e| damaged(&source.path, e))?;
         let after = rows.saturating_sub(piece.offset).saturating_sub(piece.rows);
         let ranges = [(false, piece.offset), (true, piece.rows), (false, after)];
-        if let Err(stop) = merge.add(space, metadata, bytes, &ranges) {
+        let number = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
+        let living = input.mask.living(source.first_row(piece.row_group) + piece.offset, number(piece.rows));
+        let wanted = match &living {
+            None => Wanted::Ranges(&ranges),
+            Some(living) => Wanted::Living { all: number(rows), offset: number(piece.offset), rows: living.values() },
+        };
+        if let Err(stop) = merge.add(space, metadata, bytes, wanted) {
             return stopped(stop, Some(source));
         }
     }

@@ -4,6 +4,7 @@
 use std::panic::catch_unwind;
 use std::sync::Arc;
 
+use arrow_buffer::BooleanBuffer;
 use bytes::Bytes;
 use parquet::basic::{Compression, Type as Physical};
 use parquet::column::page::PageReader;
@@ -17,7 +18,7 @@ use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::parser::parse_message_type;
 use parquet::schema::types::{ColumnDescPtr, SchemaDescriptor};
 
-use super::{Choice, Merge, Rows, Rules, Stop, Workspace};
+use super::{Choice, Merge, Rules, Stop, Wanted, Workspace};
 
 /// Bytes before those of the column chunk.
 const HEADER: usize = 16;
@@ -87,11 +88,21 @@ pub fn check(input: &[u8]) -> Checked {
     let before = if part { rows / 3 } else { 0 };
     let kept = if part { rows / 2 } else { rows };
     let ranges = [(false, before), (true, kept), (false, rows - before - kept)];
+    // Or two of three rows, as if the others were deleted.
+    let scattered = header[3] & 0x80 != 0;
+    let lives = |row: u64| row >= before && row < before + kept && (!scattered || row % 3 != 1);
+    let living: BooleanBuffer = (before..before + kept).map(lives).collect();
+    let size = |n: u64| usize::try_from(n).unwrap_or(0);
+    let wanted = match scattered {
+        true => Wanted::Living { all: size(rows), offset: size(before), rows: &living },
+        false => Wanted::Ranges(&ranges),
+    };
+    let kept = if scattered { living.count_set_bits() as u64 } else { kept };
     if rows == 0 || (!nested && u64::from(levels) != rows) {
         // The caller's own checks.
         return Checked::Refused;
     }
-    let Ok((moved, found)) = moved(&schema, &metadata, chunk, &rules, &ranges) else { return Checked::Refused };
+    let Ok((moved, found)) = moved(&schema, &metadata, chunk, &rules, wanted) else { return Checked::Refused };
     assert_eq!(found, kept, "rows that came out");
     let after = read(moved).expect("what came out can be read");
     assert!(nested || after.rows(&column) == kept, "{} values of {kept} rows", after.rows(&column));
@@ -102,7 +113,7 @@ pub fn check(input: &[u8]) -> Checked {
     });
     match reading {
         Ok(Ok(all)) if nested || all.rows(&column) == rows => {
-            assert_eq!(after, all.cut(&column, before, kept), "other values than another reader finds");
+            assert_eq!(after, all.only(&column, lives), "other values than another reader finds");
             Checked::Same
         }
         _ => Checked::Moved,
@@ -161,11 +172,11 @@ fn moved(
     metadata: &ColumnChunkMetaData,
     chunk: &[u8],
     rules: &Rules,
-    rows: &[Rows],
+    wanted: Wanted<'_>,
 ) -> Result<(Bytes, u64), Stop> {
     let mut space = Workspace::new();
     let mut merge = Merge::new(schema.column(0), rules, Choice::default())?;
-    merge.add(&mut space, metadata, chunk, rows)?;
+    merge.add(&mut space, metadata, chunk, wanted)?;
     let rows = merge.rows() as u64;
     let (merged, _) = merge.finish(&mut space)?;
     let mut out = Vec::new();
@@ -217,24 +228,23 @@ impl Content {
         (if column.max_def_level() > 0 { self.definition.len() } else { self.values.len() }) as u64
     }
 
-    /// Some rows of a flat column; all of another.
-    fn cut(mut self, column: &ColumnDescPtr, before: u64, rows: u64) -> Self {
-        if column.max_rep_level() > 0 {
-            return self;
+    /// Some of its rows.
+    fn only(self, column: &ColumnDescPtr, lives: impl Fn(u64) -> bool) -> Self {
+        if column.max_def_level() == 0 {
+            let values = self.values.into_iter().zip(0..).filter(|(_, row)| lives(*row)).map(|(value, _)| value);
+            return Self { values: values.collect(), ..Self::default() };
         }
-        let (before, rows) = (usize::try_from(before).unwrap_or(0), usize::try_from(rows).unwrap_or(0));
-        let end = before + rows;
-        let mut values = before..end;
-        if column.max_def_level() > 0 {
-            let defined = |levels: &[i16]| levels.iter().filter(|level| **level == column.max_def_level()).count();
-            let first = defined(&self.definition[..before]);
-            values = first..first + defined(&self.definition[before..end]);
-            self.definition = self.definition[before..end].to_vec();
+        let (mut left, mut values, mut begun) = (Self::default(), self.values.into_iter(), 0);
+        for (at, definition) in self.definition.iter().enumerate() {
+            let repetition = self.repetition.get(at).copied();
+            begun += u64::from(repetition.unwrap_or(0) == 0);
+            let value = if *definition == column.max_def_level() { values.next() } else { None };
+            if begun > 0 && lives(begun - 1) {
+                left.definition.push(*definition);
+                left.repetition.extend(repetition);
+                left.values.extend(value);
+            }
         }
-        if !self.repetition.is_empty() {
-            self.repetition = self.repetition[before..end].to_vec();
-        }
-        self.values = self.values[values].to_vec();
-        self
+        left
     }
 }

@@ -27,6 +27,8 @@ pub(crate) struct Merged {
     pub(crate) close: ColumnCloseResult,
     /// NaNs among its values.
     pub(crate) nans: u64,
+    /// Nulls that went with deleted rows, where the column is flat.
+    pub(crate) removed_nulls: u64,
 }
 
 /// A chunk's bytes: the dictionary, known last, stands first.
@@ -139,7 +141,7 @@ impl Pages {
             offset_index: Some(offsets.build()),
         };
         let bytes = Segments { dictionary: dictionary.into(), pages: self.bytes.into() };
-        Ok(Merged { bytes, close, nans: self.extent.nans })
+        Ok(Merged { bytes, close, nans: self.extent.nans, removed_nulls: 0 })
     }
 
     fn mask(&self, dictionary: bool) -> EncodingMask {

@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use arrow_buffer::BooleanBuffer;
+
 use super::bits::width_of;
 use super::hybrid;
 use super::stop::{Result, damaged};
@@ -42,6 +44,34 @@ impl Levels {
         }
     }
 
+    /// How many of a range are not kept and have another level.
+    pub(super) fn left_out(&self, range: Range<usize>, keep: &BooleanBuffer, level: u32) -> usize {
+        match self {
+            Self::Same(all) if *all == level => 0,
+            Self::Same(_) => range.len() - keep.slice(range.start, range.len()).count_set_bits(),
+            Self::Each(levels) => range.filter(|at| levels[*at] != level && !keep.value(*at)).count(),
+        }
+    }
+
+    /// Which of the kept ones have a level, as far as all with that level are concerned.
+    pub(super) fn kept_with(&self, keep: &BooleanBuffer, level: u32) -> BooleanBuffer {
+        match self {
+            Self::Same(all) if *all == level => keep.clone(),
+            Self::Same(_) => BooleanBuffer::new_unset(0),
+            Self::Each(levels) => {
+                let with = levels.iter().enumerate().filter(|(_, other)| **other == level);
+                with.map(|(at, _)| keep.value(at)).collect()
+            }
+        }
+    }
+
+    /// Drops the others.
+    pub(super) fn retain(&mut self, keep: &BooleanBuffer) {
+        if let Self::Each(levels) = self {
+            retain(levels, 0, 1, keep);
+        }
+    }
+
     /// Whether the value at a place has a level.
     pub(super) fn is(&self, at: usize, level: u32) -> bool {
         match self {
@@ -49,6 +79,16 @@ impl Levels {
             Self::Each(levels) => levels[at] == level,
         }
     }
+}
+
+/// Keeps some items of so many elements each, which begin at a place.
+pub(super) fn retain<T: Copy>(items: &mut Vec<T>, start: usize, width: usize, keep: &BooleanBuffer) {
+    let mut to = start;
+    for (from, end) in keep.set_slices() {
+        items.copy_within(start + from * width..start + end * width, to);
+        to += (end - from) * width;
+    }
+    items.truncate(to);
 }
 
 /// Levels being collected for a page.

@@ -26,6 +26,7 @@ mod input;
 #[cfg(feature = "internals")]
 pub mod kernels;
 mod levels;
+mod living;
 mod output;
 mod page;
 mod split;
@@ -37,11 +38,13 @@ use parquet::schema::types::{ColumnDescPtr, ColumnDescriptor};
 pub(crate) use choose::{Choice, Rules};
 pub(crate) use codec::is_known;
 pub(crate) use index::Merged;
+pub(crate) use living::Wanted;
 pub(crate) use stop::{Result, Stop};
 
 use codec::Codecs;
 use dictionary::Dictionary;
 use input::{Chunk, Shape};
+use living::Living;
 use output::{Coming, Output};
 use page::Page;
 use stop::damaged;
@@ -60,10 +63,8 @@ pub(crate) struct Merge<'a> {
     shape: Shape,
     column: ColumnDescPtr,
     output: Output<'a>,
+    removed_nulls: usize,
 }
-
-/// Rows that are kept (`true`) or passed over, in order.
-pub(crate) type Rows = (bool, u64);
 
 impl Workspace {
     pub(crate) fn new() -> Self {
@@ -80,26 +81,46 @@ impl<'a> Merge<'a> {
     /// Begins a chunk of a table's leaf column.
     pub(crate) fn new(column: ColumnDescPtr, rules: &'a Rules, choice: Choice) -> Result<Self> {
         let shape = Shape::of(&column)?;
-        Ok(Self { shape, column, output: Output::new(shape, rules, choice) })
+        Ok(Self { shape, column, output: Output::new(shape, rules, choice), removed_nulls: 0 })
     }
 
-    /// Adds rows of an input's column chunk, given as its bytes. The ranges cover all rows of the chunk.
+    /// Adds rows of an input's column chunk, given as its bytes.
     pub(crate) fn add(
         &mut self,
         space: &mut Workspace,
         metadata: &ColumnChunkMetaData,
         bytes: &[u8],
-        rows: &[Rows],
+        wanted: Wanted<'_>,
     ) -> Result<()> {
         let mut chunk = Chunk::new(self.shape, metadata, bytes, space.spare.take())?;
         let values = usize::try_from(metadata.num_values()).unwrap_or(0);
-        let whole = rows.iter().all(|(keep, rows)| *keep || *rows == 0);
-        let added = self.add_pages(space, &mut chunk, Coming { values, whole }, rows);
+        let added = match wanted {
+            Wanted::Ranges(rows) => {
+                let whole = rows.iter().all(|(keep, rows)| *keep || *rows == 0);
+                self.add_pages(space, &mut chunk, Coming { values, whole }, rows, None)
+            }
+            Wanted::Living { all, offset, rows } => {
+                let mut living = Living::new(all, offset, rows);
+                let ranges = [(true, living.count() as u64)];
+                // Nothing of a deleted row may stay behind, in a dictionary for example.
+                let coming = Coming { values, whole: false };
+                let added = self.add_pages(space, &mut chunk, coming, &ranges, Some(&mut living));
+                self.removed_nulls += living.removed_nulls;
+                added
+            }
+        };
         space.spare = chunk.dictionary.take();
         added
     }
 
-    fn add_pages(&mut self, space: &mut Workspace, chunk: &mut Chunk<'_>, coming: Coming, rows: &[Rows]) -> Result<()> {
+    fn add_pages(
+        &mut self,
+        space: &mut Workspace,
+        chunk: &mut Chunk<'_>,
+        coming: Coming,
+        rows: &[(bool, u64)],
+        mut living: Option<&mut Living<'_>>,
+    ) -> Result<()> {
         let Workspace { codecs, page, .. } = space;
         let mut ranges = rows.iter().copied().filter(|(_, rows)| *rows > 0).peekable();
         let Some(mut range) = ranges.next() else { return Ok(()) };
@@ -108,6 +129,9 @@ impl<'a> Merge<'a> {
             if !begun {
                 self.output.begin(codecs, chunk.dictionary.as_ref(), coming)?;
                 begun = true;
+            }
+            if let Some(living) = &mut living {
+                living.thin(page, &self.shape)?;
             }
             while !page.is_empty() {
                 if range.1 == 0 && page.begins_row() {
@@ -137,6 +161,12 @@ impl<'a> Merge<'a> {
                 self.output.push(codecs, page, &slice, chunk.dictionary.as_ref())?;
             }
             page.finish()?;
+            if living.as_ref().is_some_and(|living| living.is_done(&self.shape)) {
+                return Ok(());
+            }
+        }
+        if let Some(living) = &living {
+            living.finish()?;
         }
         if range.1 > 0 || ranges.next().is_some() {
             return damaged("a column chunk has fewer rows than its row group");
@@ -146,7 +176,9 @@ impl<'a> Merge<'a> {
 
     /// Completes the chunk.
     pub(crate) fn finish(self, space: &mut Workspace) -> Result<(Merged, Choice)> {
-        self.output.finish(&mut space.codecs, self.column)
+        let (mut merged, choice) = self.output.finish(&mut space.codecs, self.column)?;
+        merged.removed_nulls = self.removed_nulls as u64;
+        Ok((merged, choice))
     }
 
     /// Rows so far.

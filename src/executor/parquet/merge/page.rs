@@ -2,9 +2,11 @@
 
 use std::ops::Range;
 
+use arrow_buffer::BooleanBuffer;
+
 use super::dictionary::{Dictionary, Layout, item};
 use super::input::Shape;
-use super::levels::Levels;
+use super::levels::{Levels, retain};
 use super::stop::{Result, damaged};
 
 /// One page. Its buffers are used again for the next one.
@@ -150,6 +152,49 @@ impl Page {
                 }
             }
         }
+        Ok(())
+    }
+
+    /// How many levels it has.
+    pub(super) fn levels(&self) -> usize {
+        self.levels
+    }
+
+    /// Drops what some levels stand for. Nothing may have been taken yet.
+    pub(super) fn retain(&mut self, keep: &BooleanBuffer, shape: &Shape) -> Result<()> {
+        let values = self.definition.kept_with(keep, shape.max_definition);
+        match shape.layout {
+            _ if self.values.are_indices => retain(&mut self.values.indices, 0, 1, &values),
+            Layout::Fixed(width) => retain(&mut self.values.plain, self.byte, width, &values),
+            Layout::Bytes => self.retain_items(&values)?,
+        }
+        self.repetition.retain(keep);
+        self.definition.retain(keep);
+        self.levels = keep.count_set_bits();
+        Ok(())
+    }
+
+    fn retain_items(&mut self, keep: &BooleanBuffer) -> Result<()> {
+        let plain = &mut self.values.plain;
+        let pass = |plain: &[u8], from: usize, items: usize| -> Result<usize> {
+            let mut at = from;
+            for _ in 0..items {
+                at += item(plain, at)?;
+            }
+            Ok(at)
+        };
+        let (mut to, mut at, mut passed) = (self.byte, self.byte, 0);
+        for (from, end) in keep.set_slices() {
+            let start = pass(plain, at, from - passed)?;
+            at = pass(plain, start, end - from)?;
+            plain.copy_within(start..at, to);
+            to += at - start;
+            passed = end;
+        }
+        if pass(plain, at, keep.len() - passed)? != plain.len() {
+            return damaged("bytes after a page's last value");
+        }
+        plain.truncate(to);
         Ok(())
     }
 

@@ -7,6 +7,7 @@ use arrow_array::{
     Array, ArrayRef, BinaryArray, BooleanArray, Decimal128Array, FixedSizeBinaryArray, Float32Array, Float64Array,
     Int32Array, Int64Array, RecordBatch, StringArray, StructArray,
 };
+use arrow_buffer::BooleanBuffer;
 use arrow_schema::{DataType, Field, Schema};
 use arrow_select::concat::concat_batches;
 use arrow_select::filter::filter_record_batch;
@@ -162,10 +163,11 @@ fn read(bytes: &Bytes, selection: Option<RowSelection>) -> RecordBatch {
 }
 
 /// Which rows of a row group are kept: all, or ranges by chance.
-fn kept(rng: &mut StdRng, rows: usize, all: bool) -> Vec<Rows> {
+fn kept(rng: &mut StdRng, rows: usize, all: bool) -> Vec<(bool, u64)> {
     let (mut ranges, mut left, mut keep) = (Vec::new(), rows, all || rng.random_bool(0.5));
+    let longest = if rng.random_bool(0.5) { 5 } else { rows };
     while left > 0 {
-        let some = if all { left } else { rng.random_range(1..=left) };
+        let some = if all { left } else { rng.random_range(1..=left.min(longest)) };
         ranges.push((keep, some as u64));
         left -= some;
         keep = !keep;
@@ -191,6 +193,7 @@ fn merged(rng: &mut StdRng, files: &[Bytes], rules: &Rules, all: bool) -> (Bytes
     let mut writer = SerializedFileWriter::new(&mut out, descriptor.root_schema_ptr(), Arc::default()).unwrap();
     let mut group = writer.next_row_group().unwrap();
     let mut space = Workspace::new();
+    let (bits, cut) = (!all && rng.random_bool(0.5), rng.random_range(0..20));
     for leaf in 0..descriptor.num_columns() {
         let mut merge = Merge::new(descriptor.column(leaf), rules, Choice::default()).unwrap();
         for ((bytes, footer), ranges) in files.iter().zip(&footers).zip(&ranges) {
@@ -198,7 +201,17 @@ fn merged(rng: &mut StdRng, files: &[Bytes], rules: &Rules, all: bool) -> (Bytes
                 let (start, length) = row_group.column(leaf).byte_range();
                 let (start, length) = (usize::try_from(start).unwrap(), usize::try_from(length).unwrap());
                 let chunk = &bytes[start..start + length];
-                merge.add(&mut space, row_group.column(leaf), chunk, ranges).unwrap();
+                // Whether as ranges or as bits, the same rows come.
+                let each = |(keep, rows): &(bool, u64)| vec![*keep; usize::try_from(*rows).unwrap()];
+                let living: BooleanBuffer = ranges.iter().flat_map(each).collect();
+                let cut = living.set_slices().next().map_or(0, |(first, _)| first).min(cut);
+                let rows = living.slice(cut, living.len() - cut);
+                let wanted = if bits {
+                    Wanted::Living { all: living.len(), offset: cut, rows: &rows }
+                } else {
+                    Wanted::Ranges(ranges)
+                };
+                merge.add(&mut space, row_group.column(leaf), chunk, wanted).unwrap();
             }
         }
         let (merged, _) = merge.finish(&mut space).unwrap();
@@ -410,10 +423,10 @@ fn should_take_over_only_what_occurs_in_the_rows_that_come() {
     let footer = footer(&file);
     let chunk = footer.row_group(0).column(0);
     let bytes = file.slice(usize::try_from(chunk.byte_range().0).unwrap()..);
-    let size = |rows: &[Rows]| {
+    let size = |rows: &[(bool, u64)]| {
         let column = footer.file_metadata().schema_descr().column(0);
         let mut merge = Merge::new(column, &rules, Choice::default()).unwrap();
-        merge.add(&mut Workspace::new(), chunk, &bytes, rows).unwrap();
+        merge.add(&mut Workspace::new(), chunk, &bytes, Wanted::Ranges(rows)).unwrap();
         let (merged, choice) = merge.finish(&mut Workspace::new()).unwrap();
         assert!(!choice.unique);
         merged.close.metadata.uncompressed_size()
