@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::support::{Table, between, execute, flaws};
 use crate::error::Kind;
-use crate::model::{Codec, CompactPolicy, DeleteContent, MIB};
+use crate::model::{Codec, CompactPolicy, DeleteContent, KeepSpec, MIB};
 use crate::planner::compact::{bounds_wanted, plan};
 
 impl Table {
@@ -120,20 +120,48 @@ fn should_apply_the_deletes_of_the_old_spec() {
     assert!(made.deletes.iter().all(|delete| delete.fate.goes()), "{:?}", made.deletes);
 }
 
-/// Not a timed assertion: prints how long 40,000 files take (`cargo test --release -- --nocapture repack_many`).
-#[test]
-fn should_repack_many_partitions_into_full_files() {
+/// 400,000 files of an older spec.
+fn many(years: impl Fn(i32) -> (i32, i32)) -> Table {
     let mut table = Table::new();
-    for year in 1970..2170 {
-        let one = Table::new().old("f", 20 * MIB, (year, year)).state.files.remove(0);
+    for year in 1970..3970 {
+        let one = Table::new().old("f", 50 * MIB, years(year)).state.files.remove(0);
         let name = |n: u32| format!("{year}-{n:03}");
         table.state.files.extend((0..200).map(|n| crate::model::DataFile { path: name(n), ..one.clone() }));
     }
+    table
+}
+
+/// apache/iceberg 15465, 16514, 12651: groups of old files that are cut at random give each of 2,000 partitions 200 files of
+/// 50 MB. Not a timed assertion: prints how long it takes (`cargo test --lib -- --nocapture repack_many`).
+#[test]
+fn should_repack_many_partitions_into_full_files() {
+    let table = many(|year| (year, year));
     let start = std::time::Instant::now();
     let made = plan(&table.state, &default(), 0).unwrap();
-    eprintln!("40,000 files of 200 partitions planned in {:?}", start.elapsed());
-    assert_eq!((made.tasks.len(), made.totals.input_files, made.totals.output_files), (200, 40_000, 1600));
+    eprintln!("400,000 files of 2,000 partitions planned in {:?}", start.elapsed());
+    assert_eq!((made.tasks.len(), made.totals.input_files, made.totals.output_files), (2000, 400_000, 40_000));
     assert!(made.rewrites().all(|task| task.respec.is_some() && task.output.cut_bytes == 500 * MIB));
+}
+
+/// The same where each file has rows of all partitions: no cut into groups of 100 GiB would give anything but a tiny file for
+/// each, so files are merged where they are. Where a group is large enough for its partitions, they move.
+#[test]
+fn should_not_scatter_the_files_of_a_group_over_too_many_partitions() {
+    let table = |partitions: i32| {
+        let mut table = Table::new();
+        let one = Table::new().old("f", 500 * MIB, (1970, 1969 + partitions)).state.files.remove(0);
+        let name = |n: u32| format!("f-{n:05}");
+        table.state.files.extend((0..8000).map(|n| crate::model::DataFile { path: name(n), ..one.clone() }));
+        // Small ones beside them: something is to be done.
+        table.olds("small", 40, 50 * MIB, (1970, 1969 + partitions))
+    };
+    let to_spec = |spec| CompactPolicy { output_spec_id: spec, rewrite_all: true, ..default() };
+    let made = plan(&table(2000).state, &to_spec(None), 0).unwrap();
+    let kept = KeepSpec::Scattered { partitions: 2000, each: 100 * 1024 * MIB / 2000 };
+    assert!(made.rewrites().all(|task| task.keeps_spec.as_ref() == Some(&kept) && task.respec.is_none()));
+    let made = plan(&table(1000).state, &to_spec(None), 0).unwrap();
+    assert_eq!(made.totals.input_files, 8040);
+    assert!(made.rewrites().all(|task| task.respec.as_ref().is_some_and(|respec| respec.partitions == 1000)));
 }
 
 fn any_table() -> impl Strategy<Value = Table> {

@@ -25,7 +25,7 @@ use crate::error::{Error, Result};
 use crate::model::{CompactPolicy, InputFile, KeepSpec, PickReason, Respec, TableState, TaskReason};
 use crate::planner::deletes::Burdens;
 pub(super) use left::{explain, skipped};
-use parts::{Item, apart, partitions};
+use parts::{Item, apart, lowest, partitions};
 use project::{Projector, Span};
 
 /// A partition that would get less than this part of a full file (1 in 8) gets a tiny one.
@@ -181,11 +181,26 @@ impl Movers<'_> {
             Err(keep) => return Err(keep),
             Ok(count) => count.min(rows).max(1),
         };
-        let tiny = bytes / count < self.policy.target_file_size_bytes / TINY;
         // Files for each partition: as many as make a group worth it, or at least one where the move was asked for.
         let enough = if self.policy.output_spec_id.is_some() { 1 } else { self.policy.min_input_files };
-        if !whole && tiny && count.saturating_mul(enough) > old.len() as u64 {
+        let scatters = |bytes: u64, count: u64, files: usize| {
+            let tiny = bytes / count < self.policy.target_file_size_bytes / TINY;
+            tiny && count.saturating_mul(enough) > files as u64
+        };
+        if !whole && scatters(bytes, count, old.len()) {
             return Err(KeepSpec::Scattered { partitions: count, each: bytes / count });
+        }
+        let largest = self.policy.max_file_group_size_bytes;
+        if bytes <= largest {
+            return Ok(());
+        }
+        // Every group gives each of its partitions a file of its own. Taken for a full one, so that fewer bytes are no
+        // reason to move either.
+        for (items, _) in self.cut(old) {
+            let count = self.count(&items)?.min(rows).max(1);
+            if scatters(largest, count, items.len()) {
+                return Err(KeepSpec::Scattered { partitions: count, each: largest / count });
+            }
         }
         Ok(())
     }
@@ -201,7 +216,12 @@ impl Movers<'_> {
     }
 
     /// The groups of a part that moves: one, or several where that would be too large.
-    fn groups(&self, mut part: Vec<Item>) -> Vec<Group> {
+    fn groups(&self, part: Vec<Item>) -> Vec<Group> {
+        self.cut(part).into_iter().map(|(items, inputs)| self.group(&items, inputs)).collect()
+    }
+
+    /// The files of a part, group by group.
+    fn cut(&self, mut part: Vec<Item>) -> Vec<(Vec<Item>, Vec<InputFile>)> {
         let written = |item: &Item| {
             let file = &self.state.files[item.file];
             (file.sequence_number, file.path.clone())
@@ -212,13 +232,13 @@ impl Movers<'_> {
             // Neighbours in the new partitions: few of those get files from two groups.
             part.sort_by_cached_key(|item| item.spans.iter().map(lowest).collect::<Vec<_>>());
         }
-        let by_path: BTreeMap<String, Item> =
-            part.iter().map(|item| (self.state.files[item.file].path.clone(), item.clone())).collect();
+        let by_path: BTreeMap<&str, &Item> =
+            part.iter().map(|item| (self.state.files[item.file].path.as_str(), item)).collect();
         split(part.iter().map(|item| self.input(item.file)).collect(), self.policy)
             .into_iter()
             .map(|inputs| {
-                let items: Vec<Item> = inputs.iter().filter_map(|input| by_path.get(&input.path).cloned()).collect();
-                self.group(&items, inputs)
+                let items = inputs.iter().filter_map(|input| by_path.get(input.path.as_str()).copied().cloned());
+                (items.collect(), inputs)
             })
             .collect()
     }
@@ -268,17 +288,5 @@ impl Movers<'_> {
             format!("{}={text}", field.name)
         };
         self.spec.fields().iter().enumerate().map(field).collect::<Vec<_>>().join("/")
-    }
-}
-
-/// What sorts spans by where they begin.
-fn lowest(span: &Span) -> (i64, String) {
-    match span {
-        Span::Range { low, .. } => (*low, String::new()),
-        Span::One(Some(value)) => match parts::number(value) {
-            Some(number) => (number, String::new()),
-            None => (0, format!("{value:?}")),
-        },
-        _ => (i64::MIN, String::new()),
     }
 }

@@ -108,6 +108,18 @@ fn hull<'a>(spans: impl Iterator<Item = &'a Span> + Clone, ends: &[(i128, i128)]
     u64::try_from((high - low) / i128::from(step.max(1)) + 1 + i128::from(nulls)).unwrap_or(u64::MAX)
 }
 
+/// What sorts spans by where they begin.
+pub(super) fn lowest(span: &Span) -> (i64, String) {
+    match span {
+        Span::Range { low, .. } => (*low, String::new()),
+        Span::One(Some(value)) => match number(value) {
+            Some(number) => (number, String::new()),
+            None => (0, format!("{value:?}")),
+        },
+        _ => (i64::MIN, String::new()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
