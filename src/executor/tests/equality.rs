@@ -54,6 +54,30 @@ async fn should_delete_only_what_is_older() {
     assert_eq!(longs(&done, "n"), [Some(1), Some(2), Some(7), Some(3), Some(7), Some(4)]);
 }
 
+/// Rows of several partitions that move to another spec: a delete of one is none of the others' business, whatever its age.
+#[tokio::test]
+async fn should_apply_deletes_of_a_partition_to_its_own_files_alone() {
+    let mut bench = Bench::new(json!([{"id": 1, "name": "n", "required": false, "type": "long"}]));
+    for n in 0..6 {
+        bench.write(vec![long("n", 1, &[Some(7), Some(8), Some(9), Some(n)])], plain());
+        bench.inputs[n as usize].sequence_number = 1 + n;
+    }
+    let mut delete = |value: i64, sequence, of: &[usize]| {
+        let columns = vec![long("n", 1, &[Some(value)])];
+        let number = bench.delete_file(columns, DeleteContent::Equality, sequence, &[1]);
+        of.iter().for_each(|input| bench.inputs[*input].deletes.push(number));
+    };
+    // Two partitions, of the even and the odd ones; the last delete is one of everything.
+    delete(7, 9, &[0, 2, 4]);
+    delete(8, 4, &[0, 2]);
+    delete(8, 9, &[1, 3, 5]);
+    delete(7, 3, &[1]);
+    delete(9, 5, &[0, 1, 2, 3]);
+    let done = bench.rewrite(Route::Encode).await.unwrap();
+    let found: Vec<i64> = longs(&done, "n").into_iter().flatten().collect();
+    assert_eq!((found, done.applied.len()), (vec![0, 1, 2, 7, 3, 8, 9, 4, 7, 9, 5], 5));
+}
+
 #[tokio::test]
 async fn should_compare_columns_that_are_gone_or_were_not_there_yet() {
     // Column 2 was dropped; column 3 came after the first file.

@@ -9,17 +9,17 @@
 //! where a writer wrote them all the same, every NaN is equal, and -0.0 is not 0.0, as the spec orders them.
 
 mod bloom;
+mod cohorts;
 mod columns;
 mod encode;
 mod partitions;
 mod spill;
 mod table;
 
-use std::collections::BTreeMap;
-
 use arrow_array::ArrayRef;
 use tokio::runtime::Handle;
 
+use self::cohorts::{Cohort, cohorts};
 use self::columns::KeyColumns;
 use self::encode::Keys;
 use self::partitions::{Built, Partitions, Probe};
@@ -28,54 +28,29 @@ use super::positions::Positions;
 use crate::error::{Context, Error, Result};
 use crate::executor::source::{self, Source};
 use crate::executor::threads::{guarded, side_by_side};
-use crate::model::{AppliedDelete, DeleteContent, TaskDelete};
+use crate::model::{AppliedDelete, TaskDelete};
 
 /// Delete files that are read side by side.
 const READ_AT_ONCE: usize = 4;
 
 /// Finds the rows that the equality deletes of a task hit, and adds them to the positions.
 pub(super) fn apply(inputs: &Inputs<'_>, positions: &Positions<'_>) -> Result<Vec<AppliedDelete>> {
-    let mut sets: BTreeMap<Vec<i32>, Vec<&TaskDelete>> = BTreeMap::new();
-    for delete in &inputs.task.deletes {
-        if delete.content == DeleteContent::Equality {
-            let mut ids = delete.equality_ids.clone();
-            ids.sort_unstable();
-            sets.entry(ids).or_default().push(delete);
-        }
-    }
-    refuse_other_partitions(inputs)?;
     let mut applied = Vec::new();
-    for (ids, deletes) in sets {
-        let columns = KeyColumns::new(&ids, inputs.table)?;
-        let records = deletes.iter().map(|delete| delete.records).sum();
+    for cohort in cohorts(inputs.task)? {
+        let columns = KeyColumns::new(&cohort.ids, inputs.table)?;
+        let records = cohort.deletes.iter().map(|delete| delete.records).sum();
         let keys = Partitions::new(records, inputs.memory, inputs.ambient.clone());
-        read_keys(inputs, &columns, &deletes, &keys)?;
+        read_keys(inputs, &columns, &cohort.deletes, &keys)?;
         let keys = keys.built();
-        probe(inputs, &columns, &keys, positions)?;
+        probe(inputs, &columns, &keys, &cohort, positions)?;
         keys.finish(|input, position| {
             positions.add(input as usize, &[position]);
             Ok(())
         })?;
-        let names = deletes.iter().map(|delete| delete.key.clone());
+        let names = cohort.deletes.iter().map(|delete| delete.key.clone());
         applied.extend(names.map(|key| AppliedDelete { key, used: true, others: None, stays: false }));
     }
     Ok(applied)
-}
-
-/// Which deletes apply to which input is told by sequence numbers alone here: all inputs are in one partition.
-fn refuse_other_partitions(inputs: &Inputs<'_>) -> Result<()> {
-    for input in &inputs.task.inputs {
-        for (number, delete) in (0..).zip(&inputs.task.deletes) {
-            let newer = delete.content.reaches(delete.sequence_number, input.sequence_number);
-            if delete.content == DeleteContent::Equality && newer != input.deletes.contains(&number) {
-                return Err(Error::internal(format!(
-                    "delete file {} is planned wrongly for {}",
-                    delete.key, input.path
-                )));
-            }
-        }
-    }
-    Ok(())
 }
 
 fn read_keys(inputs: &Inputs<'_>, columns: &KeyColumns, deletes: &[&TaskDelete], keys: &Partitions) -> Result<()> {
@@ -97,13 +72,18 @@ fn read_keys(inputs: &Inputs<'_>, columns: &KeyColumns, deletes: &[&TaskDelete],
     })
 }
 
-fn probe(inputs: &Inputs<'_>, columns: &KeyColumns, keys: &Built, positions: &Positions<'_>) -> Result<()> {
+fn probe(
+    inputs: &Inputs<'_>,
+    columns: &KeyColumns,
+    keys: &Built,
+    cohort: &Cohort<'_>,
+    positions: &Positions<'_>,
+) -> Result<()> {
     let reached = |delete: &TaskDelete, input: usize| {
         delete.content.reaches(delete.sequence_number, inputs.task.inputs[input].sequence_number)
     };
     side_by_side(inputs.workers, inputs.sources.len(), |number| {
-        let equality = |delete: &&TaskDelete| delete.content == DeleteContent::Equality;
-        if !inputs.task.deletes.iter().filter(equality).any(|delete| reached(delete, number)) {
+        if !cohort.inputs.contains(&number) || !cohort.deletes.iter().any(|delete| reached(delete, number)) {
             return Ok(());
         }
         let source = &inputs.sources[number];
