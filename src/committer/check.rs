@@ -13,7 +13,7 @@ use super::moved::MovedTo;
 use super::retire::{content_of, key_of};
 use super::{DropReason, Dropped};
 use crate::error::{Context, Result};
-use crate::lake::manifests::{MANIFESTS_AT_ONCE, read_manifest};
+use crate::lake::manifests::{MANIFESTS_AT_ONCE, read_current};
 use crate::lake::{LoadedTable, RowIds};
 use crate::model::{Base, DeleteContent, DeleteKey, Outcome, Route};
 
@@ -200,7 +200,7 @@ impl<'a> Check<'a> {
             .cloned()
             .collect();
         let mut reading = futures::stream::iter(unknown)
-            .map(|file| async move { read_manifest(&table.store, &file).await.map(|manifest| (file, manifest)) })
+            .map(|file| async move { read_current(table, &file).await.map(|manifest| (file, manifest)) })
             .buffer_unordered(MANIFESTS_AT_ONCE);
         while let Some((file, manifest)) = reading.try_next().await? {
             if file.content == ManifestContentType::Deletes {

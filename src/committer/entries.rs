@@ -7,8 +7,8 @@ use iceberg::spec::{
 };
 
 use crate::error::{Error, Result};
-use crate::lake::LoadedTable;
-use crate::model::{DELETE_FILE_PATH, DELETE_POS, NewFile, NewVector};
+use crate::lake::{LoadedTable, copied};
+use crate::model::{DELETE_FILE_PATH, DELETE_POS, NewFile, NewVector, widened};
 
 /// A new data file as the `iceberg` crate wants it.
 pub(super) fn data_file(file: &NewFile, spec_id: i32, partition: &Struct, schema: &Schema) -> Result<DataFile> {
@@ -62,7 +62,7 @@ fn entry<'s>(
         let mut found = HashMap::new();
         for (id, stats) in &file.columns {
             if let (Some(bytes), Some(kind)) = (pick(stats), kind(*id)) {
-                found.insert(*id, Datum::try_from_bytes(bytes, kind.clone()).map_err(broken)?);
+                found.insert(*id, Datum::try_from_bytes(&widened(bytes, kind), kind.clone()).map_err(broken)?);
             }
         }
         Ok(found)
@@ -103,7 +103,8 @@ pub(super) fn new_partition(table: &LoadedTable, spec_id: i32, file: &NewFile) -
 /// The entry of a file that was copied whole to another place: everything else that is known of it stays, and the ids of
 /// its rows, which it may have inherited where it was.
 pub(super) fn moved(entry: &DataFile, spec_id: i32, path: &str, first_row_id: Option<i64>) -> Result<DataFile> {
-    let mut builder = copied(entry, spec_id, path);
+    let mut builder = copied(entry, spec_id);
+    builder.file_path(path.to_owned());
     builder.first_row_id(first_row_id);
     built(&builder, path)
 }
@@ -115,39 +116,13 @@ pub(super) fn with_row_id(file: &DataFile, spec_id: i32, first_row_id: Option<i6
         return Ok(file.clone());
     }
     let path = file.file_path();
-    let mut builder = copied(file, spec_id, path);
+    let mut builder = copied(file, spec_id);
     builder.first_row_id(first_row_id);
     built(&builder, path)
 }
 
 fn built(builder: &DataFileBuilder, path: &str) -> Result<DataFile> {
     builder.build().map_err(|e| Error::internal(format!("{path} has no manifest entry")).caused_by(e))
-}
-
-fn copied(entry: &DataFile, spec_id: i32, path: &str) -> DataFileBuilder {
-    let mut builder = DataFileBuilder::default();
-    builder
-        .content(entry.content_type())
-        .file_path(path.to_owned())
-        .file_format(entry.file_format())
-        .partition(entry.partition().clone())
-        .partition_spec_id(spec_id)
-        .record_count(entry.record_count())
-        .file_size_in_bytes(entry.file_size_in_bytes())
-        .column_sizes(entry.column_sizes().clone())
-        .value_counts(entry.value_counts().clone())
-        .null_value_counts(entry.null_value_counts().clone())
-        .nan_value_counts(entry.nan_value_counts().clone())
-        .lower_bounds(entry.lower_bounds().clone())
-        .upper_bounds(entry.upper_bounds().clone())
-        .key_metadata(entry.key_metadata().map(<[u8]>::to_vec))
-        .split_offsets(entry.split_offsets().map(<[i64]>::to_vec))
-        .equality_ids(entry.equality_ids())
-        .first_row_id(entry.first_row_id());
-    if let Some(id) = entry.sort_order_id() {
-        builder.sort_order_id(id);
-    }
-    builder
 }
 
 fn primitive(schema: &Schema, id: i32) -> Option<&PrimitiveType> {

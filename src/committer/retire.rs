@@ -20,7 +20,7 @@ use super::check::{Check, Found, Live};
 use super::left::{Digest, Left};
 use crate::error::{Context, Result};
 use crate::lake::LoadedTable;
-use crate::lake::manifests::{MANIFESTS_AT_ONCE, read_manifest};
+use crate::lake::manifests::{MANIFESTS_AT_ONCE, read_current};
 use crate::model::{Base, DeleteContent, DeleteKey, Outcome};
 
 /// Finds what may go; remembers what it has read from attempt to attempt (manifests never change).
@@ -166,7 +166,7 @@ impl<'a> Retirement<'a> {
             .cloned()
             .collect();
         let mut reading = futures::stream::iter(unread)
-            .map(|file| async move { read_manifest(&table.store, &file).await.map(|manifest| (file, manifest)) })
+            .map(|file| async move { read_current(table, &file).await.map(|manifest| (file, manifest)) })
             .buffer_unordered(MANIFESTS_AT_ONCE);
         while let Some((file, manifest)) = reading.try_next().await? {
             let digest = Digest::of(&file, &manifest, removed, &self.vectored, &self.hasher);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use iceberg::spec::{
     FormatVersion, Manifest, ManifestContentType, ManifestEntryRef, ManifestFile, ManifestStatus, ManifestWriter,
-    ManifestWriterBuilder, PartitionSpec, SchemaRef,
+    ManifestWriterBuilder, SchemaRef,
 };
 
 use super::AppendFile;
@@ -14,7 +14,7 @@ use super::check::{Check, Found, Live};
 use super::entries::{data_file, moved, new_partition, with_row_id};
 use super::retire::{Retired, key_of};
 use crate::error::{Error, Result};
-use crate::lake::{Ambient, LoadedTable, RowIds, file_io, metadata};
+use crate::lake::{Ambient, LoadedTable, RowIds, file_io, metadata, partition_schema};
 use crate::model::{Base, DeleteKey, MIB, Outcome, Route};
 
 /// The size that manifests are merged up to when the table does not say.
@@ -221,15 +221,13 @@ impl<'a> Written<'a> {
         let Some(spec) = metadata.partition_spec_by_id(spec_id) else {
             return Err(Error::corrupt(format!("table {} has no partition spec {spec_id}", self.table.name)));
         };
-        let spec: PartitionSpec = spec.as_ref().clone();
         // The source of a partition field may be gone from the current schema.
-        let current = metadata.current_schema();
-        let schema = if spec.partition_type(current).is_ok() { current } else { fallback }.clone();
+        let schema = partition_schema(metadata, spec).unwrap_or(fallback).clone();
         let number = self.files.len();
         let path = format!("{}/{}-m{number}.avro", metadata::folder(metadata), self.ambient.uuid());
         let output = self.io.new_output(&path).map_err(broken)?;
         self.files.push(path);
-        let builder = ManifestWriterBuilder::new(output, Some(self.snapshot_id), schema, spec);
+        let builder = ManifestWriterBuilder::new(output, Some(self.snapshot_id), schema, spec.as_ref().clone());
         Ok(match metadata.format_version() {
             FormatVersion::V1 => builder.build_v1(),
             FormatVersion::V2 if kind.deletes => builder.build_v2_deletes(),

@@ -8,6 +8,7 @@ use iceberg::spec::{DataContentType, ManifestFile, SchemaRef, Struct};
 
 use super::entries::{LiveEntries, LiveEntry, read_live};
 use super::manifests::{MANIFESTS_AT_ONCE, read_manifest_list};
+use super::partition_types::{PartitionTypes, promoted};
 use super::{LoadedTable, manifest_info, partition_path};
 use crate::error::{Context, Result};
 use crate::model::{Codec, DataFile, DeleteContent, DeleteFile, Partition, PartitionId, TableState};
@@ -88,6 +89,7 @@ fn recorded_ratios(table: &LoadedTable) -> BTreeMap<Codec, f64> {
 struct Builder {
     partitions: Vec<Partition>,
     known: HashMap<(i32, Struct), PartitionId>,
+    types: PartitionTypes,
     files: Vec<DataFile>,
     deletes: Vec<DeleteFile>,
 }
@@ -139,6 +141,12 @@ impl Builder {
         let key = (spec_id, values.clone());
         if let Some(id) = self.known.get(&key) {
             return *id;
+        }
+        let kinds = self.types.of(&table.metadata, spec_id);
+        if let Some(values) = kinds.and_then(|kinds| promoted(values, kinds)) {
+            let id = self.partition(table, spec_id, &values, schema);
+            self.known.insert(key, id);
+            return id;
         }
         let path = partition_path(&table.metadata, spec_id, values, schema);
         let id = PartitionId(u32::try_from(self.partitions.len()).unwrap_or(u32::MAX));

@@ -4,10 +4,15 @@ use std::sync::Arc;
 
 use apache_avro::types::Value;
 use futures::{StreamExt, TryStreamExt};
-use iceberg::spec::{FormatVersion, Manifest, ManifestFile, ManifestList, Snapshot};
+use iceberg::spec::{
+    FormatVersion, Manifest, ManifestEntry, ManifestEntryRef, ManifestFile, ManifestList, ManifestStatus, Schema,
+    Snapshot, Type,
+};
 
+use super::partition_types::{PartitionTypes, promote};
 use super::{LoadedTable, Store, file_io};
 use crate::error::{Context, Error, Kind, Result};
+use crate::model::widened;
 
 /// How many manifests are read side by side.
 pub const MANIFESTS_AT_ONCE: usize = 16;
@@ -74,9 +79,95 @@ pub async fn read_manifest(store: &Arc<Store>, manifest: &ManifestFile) -> Resul
             Error::unsupported(format!("manifest {path} is encrypted")).hint("encrypted tables are not supported")
         );
     }
-    manifest.load_manifest(&file_io(store)).await.map_err(|error| match born_here(&error) {
-        Some((kind, message)) => Error::new(kind, message).hint("check the store and run again"),
-        None => damaged(path, error),
+    let loaded = match manifest.load_manifest(&file_io(store)).await {
+        Ok(loaded) => loaded,
+        Err(error) => match born_here(&error) {
+            Some((kind, message)) => return Err(Error::new(kind, message).hint("check the store and run again")),
+            None => {
+                let bytes = store.read(path).await?;
+                mended(&bytes, manifest.added_snapshot_id).ok_or_else(|| damaged(path, error))?
+            }
+        },
+    };
+    Ok(inheriting(loaded, manifest))
+}
+
+/// A manifest that the `iceberg` crate (0.10.1) does not read though the spec allows it:
+///
+/// - one of version 1 without snapshot ids. Java makes such ones for files that a table adopts (Spark's `add_files`) and hands
+///   them to tables of version 2 as they are: the ids are inherited.
+/// - bounds that are dates, of a column that is a timestamp by now.
+fn mended(bytes: &[u8], snapshot_id: i64) -> Option<Manifest> {
+    let reader = apache_avro::Reader::new(bytes).ok()?;
+    let schema = reader.writer_schema().clone();
+    let columns: Schema = serde_json::from_slice(reader.user_metadata().get("schema")?).ok()?;
+    let mut writer = apache_avro::Writer::new(&schema, Vec::new());
+    for (key, value) in reader.user_metadata() {
+        writer.add_user_metadata(key.clone(), value).ok()?;
+    }
+    for record in reader {
+        let Value::Record(mut fields) = record.ok()? else { return None };
+        for (name, value) in &mut fields {
+            if let ("snapshot_id", Value::Union(null @ 0..=1, inner)) = (name.as_str(), &*value)
+                && **inner == Value::Null
+            {
+                *value = Value::Union(1 - *null, Box::new(Value::Long(snapshot_id)));
+            }
+            if let ("data_file", Value::Record(file)) = (name.as_str(), value) {
+                let bounds = file.iter_mut().filter(|(name, _)| name == "lower_bounds" || name == "upper_bounds");
+                bounds.for_each(|(_, bounds)| widen(bounds, &columns));
+            }
+        }
+        writer.append(Value::Record(fields)).ok()?;
+    }
+    Manifest::parse_avro(&writer.into_inner().ok()?).ok()
+}
+
+/// Bounds, by field id, in the types that the columns have now.
+fn widen(bounds: &mut Value, columns: &Schema) {
+    let Value::Union(_, bounds) = bounds else { return };
+    let Value::Array(bounds) = bounds.as_mut() else { return };
+    for bound in bounds {
+        let Value::Record(pair) = bound else { continue };
+        if let [(_, Value::Int(id)), (_, Value::Bytes(bytes))] = pair.as_mut_slice()
+            && let Some(Type::Primitive(kind)) = columns.field_by_id(*id).map(|field| field.field_type.as_ref())
+        {
+            *bytes = widened(bytes, kind).into_owned();
+        }
+    }
+}
+
+/// The manifest with inherited sequence numbers where it is one of version 1 in a table of a later version (spec, "Sequence
+/// Number Inheritance"): the `iceberg` crate (0.10.1) takes them for 0, so that older deletes would seem to apply.
+fn inheriting(manifest: Manifest, file: &ManifestFile) -> Manifest {
+    if *manifest.metadata().format_version() != FormatVersion::V1 || file.sequence_number == 0 {
+        return manifest;
+    }
+    let (entries, metadata) = manifest.into_parts();
+    let entry = |entry: &ManifestEntryRef| {
+        let inherited = if entry.status == ManifestStatus::Added { file.sequence_number } else { 0 };
+        ManifestEntry::builder()
+            .status(entry.status)
+            .snapshot_id(entry.snapshot_id().unwrap_or(file.added_snapshot_id))
+            .sequence_number(inherited)
+            .file_sequence_number(inherited)
+            .data_file(entry.data_file().clone())
+            .build()
+    };
+    let entries = entries.iter().map(entry).collect();
+    Manifest::new(metadata, entries)
+}
+
+/// The same, with partitions in the types that the table has for them now.
+///
+/// # Errors
+/// As [`read_manifest`].
+pub async fn read_current(table: &LoadedTable, file: &ManifestFile) -> Result<Manifest> {
+    let manifest = read_manifest(&table.store, file).await?;
+    let (spec_id, mut types) = (file.partition_spec_id, PartitionTypes::default());
+    Ok(match types.of(&table.metadata, spec_id) {
+        Some(kinds) => promote(manifest, kinds, spec_id),
+        None => manifest,
     })
 }
 

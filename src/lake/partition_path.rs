@@ -5,15 +5,17 @@ use iceberg::spec::{
     Literal, PartitionSpec, PrimitiveLiteral, SchemaRef, Struct, StructType, TableMetadata, Transform,
 };
 
+use super::partition_types::partition_schema;
+
 /// `ts_year=2023/region=eu`, percent-encoded as the reference implementation does; empty when unpartitioned.
 ///
-/// The spec's source columns may be gone from the current schema: the manifest's own schema is the fallback.
+/// The spec's source columns may be gone from all of the table's schemas: the manifest's own is the fallback.
 pub fn partition_path(metadata: &TableMetadata, spec_id: i32, values: &Struct, manifest_schema: &SchemaRef) -> String {
     let Some(spec) = metadata.partition_spec_by_id(spec_id) else {
         return format!("unknown-spec-{spec_id}");
     };
-    let partition_type =
-        spec.partition_type(metadata.current_schema()).or_else(|_| spec.partition_type(manifest_schema)).ok();
+    let schema = partition_schema(metadata, spec).unwrap_or(manifest_schema);
+    let partition_type = spec.partition_type(schema).ok();
     spec_path(spec, partition_type.as_ref(), values)
 }
 

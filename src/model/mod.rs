@@ -5,6 +5,7 @@
 
 mod age;
 mod archive;
+mod bound;
 mod bytes;
 mod catalog;
 mod deletes;
@@ -38,6 +39,7 @@ pub use archive::{
     ArchivePlan, ArchivePolicy, ArchiveReport, ArchiveTask, Money, Move, ReclassTask, StayReason, Stays, TierUse,
     TransferTask,
 };
+pub use bound::widened;
 pub use bytes::{GIB, KIB, MIB, human_bytes, parse_bytes};
 pub use catalog::{CatalogSettings, StoragePlace};
 pub use deletes::{AppliedDelete, DELETE_FILE_PATH, DELETE_POS, DeleteFate, DeleteKey, PlannedDelete, TaskDelete};

@@ -16,7 +16,7 @@ use super::shape::Shape;
 use crate::committer::write::broken;
 use crate::error::{Error, Result};
 use crate::lake::manifests::MANIFESTS_AT_ONCE;
-use crate::lake::{Ambient, LoadedTable, metadata};
+use crate::lake::{Ambient, LoadedTable, metadata, partition_schema};
 
 /// What a group became.
 #[derive(Debug)]
@@ -169,9 +169,10 @@ impl Build<'_> {
         let Some(spec) = table.partition_spec_by_id(spec_id) else {
             return Err(Error::corrupt(format!("table {} has no partition spec {spec_id}", self.table.name)));
         };
-        let mut schema = table.current_schema().clone();
-        if spec.partition_type(&schema).is_err() {
-            // The source of a partition field is gone from the current schema: the manifest remembers it.
+        let known = partition_schema(table, spec).cloned();
+        let mut schema = known.clone().unwrap_or_else(|| table.current_schema().clone());
+        if known.is_none() {
+            // The source of a partition field is gone from all schemas: the manifest remembers it.
             let bytes = self.table.store.read(&like.manifest_path).await?;
             let container = Container::open(&bytes).map_err(|e| wrap(&like.manifest_path, e))?;
             let old = container.metadata.get("schema").and_then(|text| serde_json::from_slice::<Schema>(text).ok());

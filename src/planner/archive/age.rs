@@ -3,7 +3,7 @@
 use iceberg::spec::{Literal, PrimitiveLiteral, PrimitiveType, Schema, SortField, TableMetadata, Transform, Type};
 
 use crate::error::{Error, Result};
-use crate::model::{DataFile, TableState};
+use crate::model::{DataFile, TableState, widened};
 use crate::planner::time::{DAY_MICROS, covers};
 
 /// Milliseconds of a day.
@@ -97,6 +97,7 @@ impl TimeColumn {
 
     fn after_bound(&self, file: &DataFile) -> Option<i64> {
         let bytes = file.bounds.get(&self.id)?.upper.as_deref()?;
+        let bytes = &*widened(bytes, &self.kind);
         let value = match self.kind {
             PrimitiveType::Date => PrimitiveLiteral::Int(i32::from_le_bytes(bytes.try_into().ok()?)),
             _ => PrimitiveLiteral::Long(i64::from_le_bytes(bytes.try_into().ok()?)),

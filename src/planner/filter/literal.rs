@@ -2,16 +2,16 @@
 
 use std::cmp::Ordering;
 
-use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime};
+use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, Utc};
 use iceberg::spec::PrimitiveType;
 
-use crate::model::Value;
+use crate::model::{Value, widened};
 
 /// A value of a column's type.
 #[derive(Debug, Clone, PartialEq)]
 pub(in crate::planner) enum Literal {
     Bool(bool),
-    /// int, long, date (days), time and timestamps (microseconds).
+    /// int, long, date (days), time and timestamps (microseconds, or nanoseconds where the type has them).
     Integer(i64),
     Float(f64),
     /// The unscaled value at the column's scale.
@@ -41,7 +41,10 @@ impl Literal {
                 (time - NaiveTime::MIN).num_microseconds().map(Self::Integer)
             }
             (Value::Text(text), PrimitiveType::Timestamp | PrimitiveType::Timestamptz) => {
-                timestamp(text).map(Self::Integer)
+                timestamp(text).map(|instant| Self::Integer(instant.timestamp_micros()))
+            }
+            (Value::Text(text), PrimitiveType::TimestampNs | PrimitiveType::TimestamptzNs) => {
+                timestamp(text)?.timestamp_nanos_opt().map(Self::Integer)
             }
             (Value::Text(text), PrimitiveType::Uuid) => {
                 uuid::Uuid::parse_str(text).ok().map(|id| Self::Bytes(id.as_bytes().to_vec()))
@@ -52,6 +55,7 @@ impl Literal {
 
     /// A bound in the spec's single-value serialisation; values of a narrower type (before a promotion) are widened.
     pub(in crate::planner) fn from_bytes(bytes: &[u8], kind: &PrimitiveType) -> Option<Self> {
+        let bytes = &*widened(bytes, kind);
         Some(match kind {
             PrimitiveType::Boolean => Self::Bool(*bytes.first()? != 0),
             PrimitiveType::Int
@@ -59,7 +63,9 @@ impl Literal {
             | PrimitiveType::Date
             | PrimitiveType::Time
             | PrimitiveType::Timestamp
-            | PrimitiveType::Timestamptz => Self::Integer(match bytes.len() {
+            | PrimitiveType::Timestamptz
+            | PrimitiveType::TimestampNs
+            | PrimitiveType::TimestamptzNs => Self::Integer(match bytes.len() {
                 4 => i64::from(i32::from_le_bytes(bytes.try_into().ok()?)),
                 _ => i64::from_le_bytes(bytes.try_into().ok()?),
             }),
@@ -92,19 +98,19 @@ impl Literal {
     }
 }
 
-/// Microseconds since 1970, UTC. Without an offset the text is taken as UTC.
-fn timestamp(text: &str) -> Option<i64> {
+/// An instant. Without an offset the text is taken as UTC.
+fn timestamp(text: &str) -> Option<DateTime<Utc>> {
     let text = text.trim();
     if let Ok(instant) = DateTime::parse_from_rfc3339(&text.replacen(' ', "T", 1)) {
-        return Some(instant.timestamp_micros());
+        return Some(instant.to_utc());
     }
     for format in ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M"] {
         if let Ok(local) = NaiveDateTime::parse_from_str(text, format) {
-            return Some(local.and_utc().timestamp_micros());
+            return Some(local.and_utc());
         }
     }
     let day = text.parse::<NaiveDate>().ok()?;
-    Some(day.and_time(NaiveTime::MIN).and_utc().timestamp_micros())
+    Some(day.and_time(NaiveTime::MIN).and_utc())
 }
 
 /// The unscaled value of a decimal; `None` when it has more digits after the point than the scale.

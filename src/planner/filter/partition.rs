@@ -75,6 +75,9 @@ fn range(transform: &Transform, value: &Stored, kind: &PrimitiveType) -> Option<
     match kind {
         PrimitiveType::Date => Some((first.div_euclid(DAY_MICROS), (end - 1).div_euclid(DAY_MICROS))),
         PrimitiveType::Timestamp | PrimitiveType::Timestamptz => Some((first, end - 1)),
+        PrimitiveType::TimestampNs | PrimitiveType::TimestamptzNs => {
+            Some((first.checked_mul(1000)?, end.checked_mul(1000)? - 1))
+        }
         _ => None,
     }
 }
