@@ -3,22 +3,17 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, Int32Array, Int64Array, RecordBatch, StringArray};
-use arrow_schema::DataType;
 use iceberg::spec::{
-    DataContentType, DataFile, DataFileBuilder, DataFileFormat, FormatVersion, Literal, ManifestListWriter,
-    ManifestWriter, ManifestWriterBuilder, Operation, Schema, Snapshot, SnapshotReference, SnapshotRetention, Struct,
-    Summary, TableMetadata,
+    DataContentType, DataFile, FormatVersion, ManifestListWriter, ManifestWriter, ManifestWriterBuilder, Operation,
+    Snapshot, SnapshotReference, SnapshotRetention, Summary, TableMetadata,
 };
 use iceberg::{TableRequirement, TableUpdate};
-use parquet::arrow::ArrowWriter;
-use parquet::file::properties::WriterProperties;
 use serde_json::json;
 
+use super::home::specs;
 use super::reader::{Value, read};
 use crate::executor::ExecutorSettings;
 use crate::lake::manifests::read_manifest_list;
-use crate::lake::parquet_schema::write_schema;
 use crate::lake::{Ambient, Catalog, LoadedTable, Swap, TableChange, connect_or_create, file_io};
 use crate::maintenance::Maintenance;
 use crate::model::{CatalogSettings, MIB, TableName};
@@ -29,6 +24,15 @@ pub(super) const PART: i32 = 2;
 pub(super) const TEXT: i32 = 3;
 pub(super) const NUM: i32 = 4;
 pub(super) const EXTRA: i32 = 5;
+pub(super) const RATIO: i32 = 6;
+pub(super) const PRICE: i32 = 7;
+pub(super) const RAW: i32 = 8;
+pub(super) const DAY: i32 = 9;
+pub(super) const FLAG: i32 = 10;
+/// One of the same name as a dropped one.
+pub(super) const RAW_AGAIN: i32 = 11;
+/// What `EXTRA` is in rows from before it was added to a table of version 3.
+pub(super) const EXTRA_DEFAULT: i64 = 2;
 
 /// A row: values by field id.
 pub(super) type Row = BTreeMap<i32, Value>;
@@ -43,14 +47,20 @@ pub(super) struct Lake {
     pub(super) model: Vec<Row>,
     /// The format version.
     pub(super) version: FormatVersion,
-    dir: tempfile::TempDir,
-    written: u32,
+    /// The current partition spec.
+    pub(super) spec: i32,
+    /// Whether `EXTRA` has a default.
+    pub(super) has_default: bool,
+    pub(super) dir: tempfile::TempDir,
+    pub(super) written: u32,
 }
 
 /// Files of one commit.
 #[derive(Default)]
 pub(super) struct Commit {
-    files: Vec<(DataFile, i32)>,
+    pub(super) files: Vec<(DataFile, i32)>,
+    /// Whether `num`, which partitions may be made of, is a long by now.
+    pub(super) wide: bool,
     /// Deletion vectors that go: file and offset.
     pub(super) replaced: HashSet<(String, i64)>,
 }
@@ -66,14 +76,23 @@ impl Lake {
         let ambient = Arc::new(Ambient::manual(1_700_000_000_000, 5));
         let catalog = connect_or_create(&settings, ambient.clone()).await.unwrap();
         let name = TableName::new(["db"], "t");
-        let fields = vec![(ID, "id", "long"), (PART, "part", "int"), (TEXT, "text", "string"), (NUM, "num", "int")];
+        let fields = vec![
+            (ID, "id", "long"),
+            (PART, "part", "int"),
+            (TEXT, "text", "string"),
+            (NUM, "num", "int"),
+            (RATIO, "ratio", "float"),
+            (PRICE, "price", "decimal(9,2)"),
+            (RAW, "raw", "binary"),
+            (DAY, "day", "date"),
+            (FLAG, "flag", "boolean"),
+        ];
         let metadata: TableMetadata = serde_json::from_value(json!({
             "format-version": version as u8, "next-row-id": 0, "table-uuid": "9c12d441-03fe-4693-9a96-a0705ddf69c1",
             "location": dir.path().join("db/t").display().to_string(), "last-sequence-number": 0,
-            "last-updated-ms": 1_700_000_000_000i64, "last-column-id": 5, "current-schema-id": 0,
-            "schemas": [document(0, &fields)], "default-spec-id": 1, "last-partition-id": 1000,
-            "partition-specs": [{"spec-id": 0, "fields": []},
-                {"spec-id": 1, "fields": [{"source-id": PART, "field-id": 1000, "name": "part", "transform": "identity"}]}],
+            "last-updated-ms": 1_700_000_000_000i64, "last-column-id": 11, "current-schema-id": 0,
+            "schemas": [document(0, &fields, false)], "default-spec-id": 1, "last-partition-id": 1002,
+            "partition-specs": specs(),
             "default-sort-order-id": 0, "sort-orders": [{"order-id": 0, "fields": []}],
             "properties": {"commit.retry.min-wait-ms": "1", "commit.retry.max-wait-ms": "2"},
         }))
@@ -81,7 +100,7 @@ impl Lake {
         catalog.create_table(&name, metadata).await.unwrap();
         let resources = ExecutorSettings::new(256 * MIB, 2);
         let maintenance = Maintenance { catalog, ambient, resources, progress: Arc::default() };
-        Self { maintenance, name, fields, model: Vec::new(), version, dir, written: 0 }
+        Self { maintenance, name, fields, model: Vec::new(), version, spec: 1, has_default: false, dir, written: 0 }
     }
 
     fn catalog(&self) -> &Arc<dyn Catalog> {
@@ -126,7 +145,7 @@ impl Lake {
         change(&mut self.fields);
         let table = self.load().await;
         let id = table.metadata.schemas_iter().map(|schema| schema.schema_id()).max().unwrap_or(0) + 1;
-        let fields = document(id, &self.fields);
+        let fields = document(id, &self.fields, self.has_default);
         self.edit(|metadata| {
             metadata["schemas"].as_array_mut().unwrap().push(fields);
             metadata["current-schema-id"] = json!(id);
@@ -135,7 +154,7 @@ impl Lake {
     }
 
     /// Catalogs make no such change for us: another engine's is written into the document itself.
-    async fn edit(&self, change: impl FnOnce(&mut serde_json::Value)) {
+    pub(super) async fn edit(&self, change: impl FnOnce(&mut serde_json::Value)) {
         let path = self.load().await.metadata_location.trim_start_matches("file://").to_owned();
         let mut metadata: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
         change(&mut metadata);
@@ -159,79 +178,10 @@ impl Lake {
         self.swap(&self.load().await, vec![set]).await;
     }
 
-    async fn swap(&self, table: &LoadedTable, updates: Vec<TableUpdate>) {
+    pub(super) async fn swap(&self, table: &LoadedTable, updates: Vec<TableUpdate>) {
         let requirements = vec![TableRequirement::UuidMatch { uuid: table.metadata.uuid() }];
         let swapped = self.catalog().commit(table, &TableChange { requirements, updates }).await.unwrap();
         assert!(matches!(swapped, Swap::Committed { .. }), "{swapped:?}");
-    }
-
-    pub(super) fn path(&mut self, name: &str) -> String {
-        self.written += 1;
-        let folder = self.dir.path().join("db/t/data");
-        std::fs::create_dir_all(&folder).unwrap();
-        folder.join(format!("{:05}-{name}", self.written)).display().to_string()
-    }
-
-    /// Writes rows with these columns of the current schema.
-    fn parquet(&self, path: &str, ids: &[i32], rows: &[Row]) {
-        let fields: Vec<_> = self.fields.iter().filter(|(id, ..)| ids.contains(id)).copied().collect();
-        let schema: Schema = serde_json::from_value(document(0, &fields)).unwrap();
-        let schema = write_schema(&schema).unwrap().arrow;
-        let columns = schema.fields().iter().zip(&fields).map(|(field, (id, ..))| -> ArrayRef {
-            let ints = || rows.iter().map(|row| row.get(id).and_then(Value::int));
-            match field.data_type() {
-                DataType::Int32 => {
-                    Arc::new(Int32Array::from_iter(ints().map(|v| v.map(|v| i32::try_from(v).unwrap()))))
-                }
-                DataType::Int64 => Arc::new(Int64Array::from_iter(ints())),
-                _ => Arc::new(StringArray::from_iter(rows.iter().map(|row| row.get(id).and_then(Value::text)))),
-            }
-        });
-        let batch = RecordBatch::try_new(schema.clone(), columns.collect()).unwrap();
-        // Several row groups, so that positions cross their edges.
-        let props = WriterProperties::builder().set_max_row_group_row_count(Some(7)).build();
-        let mut writer = ArrowWriter::try_new(std::fs::File::create(path).unwrap(), schema, Some(props)).unwrap();
-        writer.write(&batch).unwrap();
-        writer.close().unwrap();
-    }
-
-    /// Adds rows of one partition to the commit; the model learns of them when it is made.
-    pub(super) fn append(&mut self, commit: &mut Commit, part: i64, rows: &[Row]) {
-        let path = self.path("data.parquet");
-        let ids: Vec<i32> = self.fields.iter().map(|(id, ..)| *id).collect();
-        self.parquet(&path, &ids, rows);
-        commit.add(DataContentType::Data, path, rows.len(), Some(part), |_| {});
-    }
-
-    /// Adds an equality delete of one partition, or of the whole table, to the commit.
-    pub(super) fn equality(&mut self, commit: &mut Commit, part: Option<i64>, ids: &[i32], keys: &[Row]) {
-        let path = self.path("equality.parquet");
-        self.parquet(&path, ids, keys);
-        let ids = ids.to_vec();
-        commit.add(DataContentType::EqualityDeletes, path, keys.len(), part, |file| {
-            file.equality_ids(Some(ids));
-        });
-    }
-
-    /// Adds position deletes of one partition to the commit, as a file; `of` names the data file when they are all of one.
-    pub(super) fn positions(&mut self, commit: &mut Commit, part: i64, rows: &[(String, i64)], of: Option<String>) {
-        let path = self.path("positions.parquet");
-        let schema = json!({"type": "struct", "schema-id": 0, "fields": [
-            {"id": 2_147_483_546, "name": "file_path", "required": true, "type": "string"},
-            {"id": 2_147_483_545, "name": "pos", "required": true, "type": "long"}]});
-        let schema: Schema = serde_json::from_value(schema).unwrap();
-        let schema = write_schema(&schema).unwrap().arrow;
-        let mut rows = rows.to_vec();
-        rows.sort();
-        let paths: ArrayRef = Arc::new(StringArray::from_iter_values(rows.iter().map(|row| &row.0)));
-        let positions: ArrayRef = Arc::new(Int64Array::from_iter_values(rows.iter().map(|row| row.1)));
-        let batch = RecordBatch::try_new(schema.clone(), vec![paths, positions]).unwrap();
-        let mut writer = ArrowWriter::try_new(std::fs::File::create(&path).unwrap(), schema, None).unwrap();
-        writer.write(&batch).unwrap();
-        writer.close().unwrap();
-        commit.add(DataContentType::PositionDeletes, path, rows.len(), Some(part), |file| {
-            file.referenced_data_file(of);
-        });
     }
 
     /// A writer of manifests of the table's version.
@@ -299,29 +249,15 @@ impl Lake {
     }
 }
 
-impl Commit {
-    pub(super) fn add(
-        &mut self,
-        content: DataContentType,
-        path: String,
-        rows: usize,
-        part: Option<i64>,
-        more: impl FnOnce(&mut DataFileBuilder),
-    ) {
-        let mut file = DataFileBuilder::default();
-        let literal = |part: i64| Some(Literal::int(i32::try_from(part).unwrap()));
-        let partition = part.map_or_else(Struct::empty, |part| Struct::from_iter([literal(part)]));
-        file.content(content).file_format(DataFileFormat::Parquet).record_count(rows as u64).partition(partition);
-        file.file_size_in_bytes(std::fs::metadata(&path).unwrap().len()).file_path(path);
-        more(&mut file);
-        self.files.push((file.build().unwrap(), i32::from(part.is_some())));
-    }
-}
-
-fn document(id: i32, fields: &[(i32, &str, &str)]) -> serde_json::Value {
-    let fields: Vec<_> = fields
-        .iter()
-        .map(|(id, name, kind)| json!({"id": id, "name": name, "required": false, "type": kind}))
-        .collect();
-    json!({"type": "struct", "schema-id": id, "fields": fields})
+/// A schema.
+pub(super) fn document(id: i32, fields: &[(i32, &str, &str)], has_default: bool) -> serde_json::Value {
+    let field = |(id, name, kind): &(i32, &str, &str)| {
+        let mut field = json!({"id": id, "name": name, "required": false, "type": kind});
+        if *id == EXTRA && has_default {
+            field["initial-default"] = json!(EXTRA_DEFAULT);
+            field["write-default"] = json!(EXTRA_DEFAULT);
+        }
+        field
+    };
+    json!({"type": "struct", "schema-id": id, "fields": fields.iter().map(field).collect::<Vec<_>>()})
 }

@@ -1,43 +1,25 @@
 //! A reader that goes by the spec word for word, and shares no code with what it checks.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 
-use arrow_array::cast::AsArray;
-use arrow_array::types::{Int32Type, Int64Type};
-use arrow_array::{Array, ArrayRef};
-use arrow_schema::DataType;
-use iceberg::spec::{DataContentType, DataFile, DataFileFormat, ManifestStatus, Struct};
+use arrow_array::ArrayRef;
+use iceberg::spec::{DataContentType, DataFile, DataFileFormat, Literal, ManifestStatus, PrimitiveLiteral, Snapshot};
 use parquet::arrow::PARQUET_FIELD_ID_META_KEY;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use roaring::RoaringTreemap;
 
+use super::home::Home;
 use super::lake::Row;
+pub(super) use super::values::Value;
 use crate::lake::LoadedTable;
 use crate::lake::manifests::{read_manifest_list, read_manifests};
-
-/// A value, where equal ones are equal: null is null.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Value {
-    Null,
-    Int(i64),
-    Text(String),
-}
-
-impl Value {
-    pub(super) fn int(&self) -> Option<i64> {
-        if let Self::Int(value) = self { Some(*value) } else { None }
-    }
-
-    pub(super) fn text(&self) -> Option<&str> {
-        if let Self::Text(value) = self { Some(value) } else { None }
-    }
-}
 
 /// A row that lives, and where it is.
 #[derive(Debug, Clone)]
 pub(super) struct Found {
     pub(super) path: String,
     pub(super) position: i64,
+    pub(super) home: Home,
     pub(super) row: Row,
     /// `_row_id` and `_last_updated_sequence_number`; the first is not known below format version 3.
     pub(super) lineage: (Option<i64>, i64),
@@ -52,8 +34,7 @@ const POS: i32 = 2_147_483_545;
 struct File {
     path: String,
     content: DataContentType,
-    spec: i32,
-    partition: Struct,
+    home: Home,
     sequence: i64,
     ids: Vec<i32>,
     first_row_id: Option<i64>,
@@ -64,8 +45,9 @@ struct File {
 }
 
 /// Data files and delete files.
-async fn files(table: &LoadedTable) -> (Vec<File>, Vec<File>) {
-    let Some(snapshot) = table.metadata.current_snapshot() else { return (Vec::new(), Vec::new()) };
+async fn files(table: &LoadedTable, snapshot: Option<&Snapshot>) -> (Vec<File>, Vec<File>) {
+    let Some(snapshot) = snapshot else { return (Vec::new(), Vec::new()) };
+    let defaults = defaults(table);
     let list = read_manifest_list(table, snapshot).await.unwrap();
     let mut files = Vec::new();
     for (file, manifest) in list.iter().zip(read_manifests(&table.store, &list).await.unwrap()) {
@@ -79,14 +61,13 @@ async fn files(table: &LoadedTable) -> (Vec<File>, Vec<File>) {
             }
             let rows = match data.file_format() {
                 DataFileFormat::Puffin => vector(data),
-                _ => rows(data.file_path()),
+                _ => rows(data.file_path(), &defaults),
             };
             assert_eq!(rows.len() as u64, data.record_count(), "{}", data.file_path());
             files.push(File {
                 path: data.file_path().to_owned(),
                 content: data.content_type(),
-                spec: file.partition_spec_id,
-                partition: data.partition().clone(),
+                home: Home::read(file.partition_spec_id, data.partition()),
                 sequence: entry.sequence_number().unwrap(),
                 ids: data.equality_ids().unwrap_or_default(),
                 first_row_id,
@@ -100,7 +81,12 @@ async fn files(table: &LoadedTable) -> (Vec<File>, Vec<File>) {
 
 /// All live rows of a table.
 pub(super) async fn read(table: &LoadedTable) -> Vec<Found> {
-    let (data, deletes) = files(table).await;
+    read_at(table, table.metadata.current_snapshot().map(AsRef::as_ref)).await
+}
+
+/// All rows that lived in a snapshot.
+pub(super) async fn read_at(table: &LoadedTable, snapshot: Option<&Snapshot>) -> Vec<Found> {
+    let (data, deletes) = files(table, snapshot).await;
     let mut found = Vec::new();
     for file in &data {
         let deletes = applying(&deletes, file);
@@ -111,7 +97,8 @@ pub(super) async fn read(table: &LoadedTable) -> Vec<Found> {
                 let (id, updated) = (row.remove(&ROW_ID), row.remove(&LAST_UPDATED));
                 let id = id.and_then(|id| id.int()).or(file.first_row_id.map(|first| first + position));
                 let updated = updated.and_then(|updated| updated.int()).unwrap_or(file.sequence);
-                found.push(Found { path: file.path.clone(), position, row, lineage: (id, updated) });
+                let (path, home) = (file.path.clone(), file.home.clone());
+                found.push(Found { path, position, home, row, lineage: (id, updated) });
             }
         }
     }
@@ -120,7 +107,7 @@ pub(super) async fn read(table: &LoadedTable) -> Vec<Found> {
 
 /// Deleted positions of data files, and the deletion vector that has them if there is one.
 pub(super) async fn positions(table: &LoadedTable) -> HashMap<String, (BTreeSet<i64>, Option<(String, i64)>)> {
-    let (data, deletes) = files(table).await;
+    let (data, deletes) = files(table, table.metadata.current_snapshot().map(AsRef::as_ref)).await;
     let of = |file: &File| {
         let deletes = applying(&deletes, file);
         let positions = deletes.iter().filter(|delete| delete.content == DataContentType::PositionDeletes);
@@ -161,7 +148,7 @@ fn vector(entry: &DataFile) -> Vec<Row> {
 
 /// Spec, "Scan Planning" and "Row-level deletes".
 fn is_deleted(delete: &File, data: &File, position: i64, row: &Row) -> bool {
-    let same_partition = (delete.spec, &delete.partition) == (data.spec, &data.partition);
+    let same_partition = delete.home == data.home;
     if delete.content == DataContentType::PositionDeletes {
         let names = |pair: &Row| {
             pair.get(&FILE_PATH) == Some(&Value::Text(data.path.clone()))
@@ -171,12 +158,22 @@ fn is_deleted(delete: &File, data: &File, position: i64, row: &Row) -> bool {
     }
     let value = |row: &Row, id: &i32| row.get(id).cloned().unwrap_or(Value::Null);
     let equal = |key: &Row| delete.ids.iter().all(|id| value(key, id) == value(row, id));
-    let global = delete.spec == 0;
-    data.sequence < delete.sequence && (same_partition || global) && delete.rows.iter().any(equal)
+    let here = same_partition || delete.home.is_everywhere();
+    data.sequence < delete.sequence && here && delete.rows.iter().any(equal)
+}
+
+/// What columns have in files that are older than they are (spec, "Default values").
+fn defaults(table: &LoadedTable) -> Vec<(i32, Value)> {
+    let value = |literal: &Literal| match literal {
+        Literal::Primitive(PrimitiveLiteral::Long(value)) => Value::Int(*value),
+        other => panic!("{other:?} is no default of the test table"),
+    };
+    let fields = table.metadata.current_schema().as_struct().fields();
+    fields.iter().filter_map(|field| Some((field.id, value(field.initial_default.as_ref()?)))).collect()
 }
 
 /// All rows of a Parquet file, by field id.
-fn rows(path: &str) -> Vec<Row> {
+fn rows(path: &str, defaults: &[(i32, Value)]) -> Vec<Row> {
     let reader = ParquetRecordBatchReaderBuilder::try_new(std::fs::File::open(path).unwrap()).unwrap().build().unwrap();
     let mut rows = Vec::new();
     for batch in reader {
@@ -185,19 +182,10 @@ fn rows(path: &str) -> Vec<Row> {
         let ids = schema.fields().iter().map(|field| field.metadata()[PARQUET_FIELD_ID_META_KEY].parse().unwrap());
         let columns: Vec<(i32, &ArrayRef)> = ids.zip(batch.columns()).collect();
         for index in 0..batch.num_rows() {
-            rows.push(columns.iter().map(|(id, column)| (*id, value(column, index))).collect::<BTreeMap<_, _>>());
+            let mut row: Row = defaults.iter().cloned().collect();
+            row.extend(columns.iter().map(|(id, column)| (*id, Value::of(column, index))));
+            rows.push(row);
         }
     }
     rows
-}
-
-fn value(column: &ArrayRef, index: usize) -> Value {
-    if column.is_null(index) {
-        return Value::Null;
-    }
-    match column.data_type() {
-        DataType::Int32 => Value::Int(column.as_primitive::<Int32Type>().value(index).into()),
-        DataType::Int64 => Value::Int(column.as_primitive::<Int64Type>().value(index)),
-        _ => Value::Text(column.as_string::<i32>().value(index).to_owned()),
-    }
 }

@@ -9,30 +9,31 @@ use iceberg::spec::{
 };
 use roaring::RoaringTreemap;
 
+use super::home::Home;
 use super::lake::{Commit, Lake};
 use super::reader::positions;
 use crate::lake::manifests::read_manifest;
 use crate::lake::{LoadedTable, file_io};
 
 impl Lake {
-    /// Adds deletes of these rows of one partition to the commit, as the table's format version has them; `of` names the
+    /// Adds deletes of these rows of one partition (of the second spec, if it is a number) to the commit, as the table's format version has them; `of` names the
     /// data file when they are all of one.
     pub(super) async fn delete_rows(
         &mut self,
         commit: &mut Commit,
-        part: i64,
+        home: impl Into<Home>,
         rows: &[(String, i64)],
         of: Option<String>,
     ) {
         if self.version < FormatVersion::V3 {
-            self.positions(commit, part, rows, of);
+            self.positions(commit, &home.into(), rows, of);
         } else {
-            self.vectors(commit, part, rows).await;
+            self.vectors(commit, &home.into(), rows).await;
         }
     }
 
     /// Adds deletion vectors to the commit, all in one file. A vector takes over what other positions say of its file.
-    async fn vectors(&mut self, commit: &mut Commit, part: i64, rows: &[(String, i64)]) {
+    async fn vectors(&mut self, commit: &mut Commit, home: &Home, rows: &[(String, i64)]) {
         let table = self.load().await;
         let mut known = positions(&table).await;
         let mut by_file: BTreeMap<&str, BTreeSet<i64>> = BTreeMap::new();
@@ -63,7 +64,7 @@ impl Lake {
         }
         writer.close().await.unwrap();
         for (file, offset, length, rows) in made {
-            commit.add(DataContentType::PositionDeletes, path.clone(), rows, Some(part), |entry| {
+            commit.add(DataContentType::PositionDeletes, path.clone(), rows, home, |entry| {
                 entry
                     .file_format(DataFileFormat::Puffin)
                     .referenced_data_file(Some(file.to_owned()))

@@ -1,0 +1,69 @@
+//! What random tables found: each case by itself, so that it stays found.
+
+use iceberg::spec::FormatVersion;
+
+use super::deletes::{How, Op};
+use super::lake::{ID, Lake};
+use super::model::{Short, Write};
+
+const ROW: Short = (1, 1, 2, 1, 3);
+
+fn append(part: i64) -> Op {
+    Op::Write(Write::Append { part, rows: vec![ROW, (5, 1, 2, 0, 2)] })
+}
+
+fn delete() -> Write {
+    Write::Equality { part: Some(0), columns: vec![ID], keys: vec![ROW], rows: Vec::new() }
+}
+
+fn compact(output_spec_id: Option<i32>, between: Vec<Write>) -> Op {
+    Op::Compact { how: How::BinPack, min_input_files: 1, ratio: 0.1, rewrite_all: false, output_spec_id, between }
+}
+
+async fn runs(version: FormatVersion, ops: &[Op]) {
+    Lake::run(version, ops).await.unwrap();
+}
+
+#[tokio::test]
+async fn should_promote_a_column_of_an_empty_table() {
+    runs(FormatVersion::V2, &[Op::Write(Write::Evolve(0))]).await;
+}
+
+/// `num` was an int when the partition `num = 2` was written, and is a long where it is deleted from: one partition all the
+/// same, in a plan, and when it is checked before a commit.
+#[tokio::test]
+async fn should_find_deletes_of_a_partition_whose_source_was_promoted() {
+    let start = || vec![Op::Write(Write::Respec(3)), append(0), append(0), Op::Write(Write::Evolve(0))];
+    let mut before = start();
+    before.extend([Op::Write(delete()), compact(None, Vec::new())]);
+    runs(FormatVersion::V2, &before).await;
+    let mut between = start();
+    let picks = Write::Positions { part: 0, picks: vec![0, 3], scoped: false };
+    between.extend([compact(None, vec![picks]), compact(None, Vec::new())]);
+    runs(FormatVersion::V2, &between).await;
+    let mut moved = start();
+    moved.extend([Op::Archive { cold: true, merge: false, between: vec![delete()] }, Op::Manifests]);
+    runs(FormatVersion::V3, &moved).await;
+}
+
+/// Rows of two partitions move together; a delete is one of the first alone.
+#[tokio::test]
+async fn should_move_rows_of_several_partitions_with_deletes_of_one() {
+    runs(FormatVersion::V2, &[append(0), append(1), Op::Write(delete()), compact(Some(0), Vec::new())]).await;
+}
+
+/// The bounds of a date stay dates when the column becomes a timestamp, also in manifests that are written later.
+#[tokio::test]
+async fn should_read_bounds_of_dates_that_are_timestamps_now() {
+    let sort = Op::Compact {
+        how: How::Sort,
+        min_input_files: 1,
+        ratio: 0.1,
+        rewrite_all: false,
+        output_spec_id: None,
+        between: vec![],
+    };
+    let promote = Op::Write(Write::Evolve(7));
+    let move_ = Op::Archive { cold: true, merge: false, between: vec![] };
+    runs(FormatVersion::V3, &[append(0), sort, promote, move_, append(0), Op::Manifests, compact(None, vec![])]).await;
+}
