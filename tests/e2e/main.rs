@@ -27,5 +27,6 @@ mod safety;
 mod serve;
 mod sort;
 mod spark;
+mod spark_evolved;
 mod support;
 mod writers;

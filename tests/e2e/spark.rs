@@ -1,34 +1,21 @@
 //! Lakes written by Spark, read back by Spark: Iceberg's reference implementation on both sides.
 
-use std::path::Path;
-use std::process::Command;
-
 use serde_json::{Value, json};
 
-use crate::support::{available, cache, icewright, python};
+use crate::support::spark::{self as server, has_spark};
+use crate::support::{icewright, python};
 
 const TABLES: [&str; 5] = ["cow", "v1", "mor", "upgraded", "v3"];
 /// Those with a sort order.
 const ORDERED: [&str; 2] = ["cow", "v3"];
 
 fn spark(action: &str, folder: &str) -> Value {
-    let home = cache().join("spark-3.5-iceberg-1.10.0");
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python/spark_lake.py");
-    let out = Command::new(home.join("venv/bin/python"))
-        .arg(script)
-        .args([action, folder])
-        .arg(home.join("jars"))
-        .output()
-        .unwrap();
-    let text = String::from_utf8_lossy(&out.stdout);
-    let line = text.lines().rfind(|line| line.contains("{\"cow\""));
-    let line = line.unwrap_or_else(|| panic!("{text}\n{}", String::from_utf8_lossy(&out.stderr)));
-    serde_json::from_str(&line[line.find('{').unwrap()..]).unwrap()
+    server::spark("spark_lake", action, "c", folder)
 }
 
 #[test]
 fn should_compact_what_spark_wrote_so_that_spark_reads_the_same() {
-    if !available("Spark", &cache().join("spark-3.5-iceberg-1.10.0/complete")) {
+    if !has_spark() {
         return;
     }
     let dir = tempfile::tempdir().unwrap();

@@ -1,17 +1,10 @@
-"""Makes tables with Spark, and reads them with Spark: Iceberg's reference implementation.
+"""Makes tables with Spark, and reads them with Spark: Iceberg's reference implementation. For spark_server.py.
 
-    spark_lake.py make|upgrade|change|read DIR JARS
-
-Five tables in a SQLite catalog below DIR: copy-on-write (version 2), version 1, merge-on-read with position deletes, such
-a one for `upgrade` to make it version 3, and version 3 with deletion vectors; all partitioned by day, with rows deleted and
-the schema evolved; the first and the last get a sort order in the end. `change` adds, updates and deletes rows of those of version 3. Prints a digest of each.
+Five tables in catalog c: copy-on-write (version 2), version 1, merge-on-read with position deletes, such a one for `upgrade`
+to make it version 3, and version 3 with deletion vectors; all partitioned by day, with rows deleted and the schema evolved;
+the first and the last get a sort order in the end. `change` adds, updates and deletes rows of those of version 3. Answers
+with a digest of each.
 """
-import glob
-import json
-import sys
-
-from pyspark.sql import SparkSession
-
 TABLES = {
     "cow": "'format-version'='2'",
     "v1": "'format-version'='1'",
@@ -22,28 +15,7 @@ TABLES = {
 VERSION_3 = ["upgraded", "v3"]
 
 
-def session(folder, jars):
-    paths = glob.glob(f"{jars}/*.jar")
-    builder = SparkSession.builder.master("local[2]").config("spark.ui.enabled", "false")
-    for key, value in {
-        "spark.jars": ",".join(paths),
-        "spark.driver.extraClassPath": ":".join(paths),
-        "spark.driver.bindAddress": "127.0.0.1",
-        "spark.driver.host": "127.0.0.1",
-        "spark.sql.session.timeZone": "UTC",
-        "spark.sql.extensions": "org.apache.iceberg.spark.extensions.IcebergSparkSessionExtensions",
-        "spark.sql.catalog.c": "org.apache.iceberg.spark.SparkCatalog",
-        "spark.sql.catalog.c.type": "jdbc",
-        "spark.sql.catalog.c.uri": f"jdbc:sqlite:{folder}/catalog.db",
-        "spark.sql.catalog.c.warehouse": folder,
-    }.items():
-        builder = builder.config(key, value)
-    spark = builder.getOrCreate()
-    spark.sparkContext.setLogLevel("OFF")
-    return spark
-
-
-def make(spark):
+def make(spark, request):
     spark.sql("create namespace if not exists c.db")
     for table, properties in TABLES.items():
         spark.sql(f"create table c.db.{table} (id bigint not null, ts timestamp, region string, price double, "
@@ -62,17 +34,23 @@ def make(spark):
         spark.sql(f"alter table c.db.{table} write locally ordered by area desc nulls last, bucket(8, id), ts")
 
 
-def change(spark):
+def change(spark, request):
     for table in VERSION_3:
         for i in range(4):
             spark.sql(f"insert into c.db.{table} select id + {10 + i} * 1000, timestamp'2024-03-01', 'new', id, id, null, "
                       "null, true, 'x' from range(100)")
         spark.sql(f"update c.db.{table} set extra = 'changed' where id % 1000 < 30 and id % 2 = 0")
         spark.sql(f"delete from c.db.{table} where id % 1000 in (11, 12, 13)")
+    return read(spark, request)
 
 
-def upgrade(spark):
+def upgrade(spark, request):
     spark.sql("alter table c.db.upgraded set tblproperties ('format-version'='3', 'write.update.mode'='merge-on-read')")
+    return read(spark, request)
+
+
+def read(spark, request):
+    return {table: digest(spark, table) for table in TABLES}
 
 
 def digest(spark, table):
@@ -91,19 +69,3 @@ def digest(spark, table):
                         f"max(_row_id) from c.db.{table}").collect()[0]
         found |= {"ids": ids[0], "lineage": str(ids[1]), "max": ids[2]}
     return found
-
-
-def main():
-    action, folder, jars = sys.argv[1:4]
-    spark = session(folder, jars)
-    if action == "make":
-        make(spark)
-    if action == "upgrade":
-        upgrade(spark)
-    if action == "change":
-        change(spark)
-    print(json.dumps({table: digest(spark, table) for table in TABLES}))
-
-
-if __name__ == "__main__":
-    main()

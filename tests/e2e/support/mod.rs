@@ -3,6 +3,7 @@
 pub(crate) mod gate;
 pub(crate) mod proxy;
 pub(crate) mod servers;
+pub(crate) mod spark;
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
