@@ -59,10 +59,15 @@ impl<'a> Living<'a> {
         if keep.count_set_bits() == keep.len() { Ok(()) } else { page.retain(&keep, shape) }
     }
 
-    /// Whether all that lives has come, as far as it can be told between two pages.
+    /// Whether all that lives has come, as far as it can be told between two pages; and all nulls that went, where they are
+    /// counted.
     pub(super) fn is_done(&self, shape: &Shape) -> bool {
-        // What belongs to the last row of a nested column may go on in the next page.
-        self.begun > self.end || (shape.max_repetition == 0 && self.begun == self.end)
+        match (shape.max_repetition, shape.max_definition) {
+            (0, 0) => self.begun >= self.end,
+            (0, _) => self.begun >= self.offset + self.rows.len(),
+            // What belongs to the last row of a nested column may go on in the next page.
+            _ => self.begun > self.end || self.end == 0,
+        }
     }
 
     /// Fails when the chunk had fewer rows than it should have.

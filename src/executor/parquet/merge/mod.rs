@@ -123,8 +123,13 @@ impl<'a> Merge<'a> {
     ) -> Result<()> {
         let Workspace { codecs, page, .. } = space;
         let mut ranges = rows.iter().copied().filter(|(_, rows)| *rows > 0).peekable();
-        let Some(mut range) = ranges.next() else { return Ok(()) };
-        let mut begun = false;
+        let mut range = match ranges.next() {
+            Some(range) => range,
+            // Nothing lives: there are only nulls to be counted.
+            None if living.as_ref().is_some_and(|living| !living.is_done(&self.shape)) => (false, 0),
+            None => return Ok(()),
+        };
+        let mut begun = !range.0 && ranges.peek().is_none();
         while chunk.next(codecs, page)? {
             if !begun {
                 self.output.begin(codecs, chunk.dictionary.as_ref(), coming)?;
