@@ -188,7 +188,12 @@ impl Movers<'_> {
             tiny && count.saturating_mul(enough) > files as u64
         };
         if !whole && scatters(bytes, count, old.len()) {
-            return Err(KeepSpec::Scattered { partitions: count, each: bytes / count });
+            // What is rewritten has bounds, and then might move: not told is not told (I8).
+            return match (old.iter().any(|item| self.is_blind(item)), self.policy.output_spec_id) {
+                (true, Some(_)) => Ok(()),
+                (true, None) => Err(KeepSpec::NoBounds),
+                (false, _) => Err(KeepSpec::Scattered { partitions: count, each: bytes / count }),
+            };
         }
         let largest = self.policy.max_file_group_size_bytes;
         if bytes <= largest {
@@ -203,6 +208,17 @@ impl Movers<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Whether a partition of a file's rows is known only as far as the transform tells.
+    fn is_blind(&self, item: &Item) -> bool {
+        let file = &self.state.files[item.file];
+        let has_bounds = |id: i32| {
+            let bounds = file.bounds.get(&id);
+            bounds.is_some_and(|b| (b.lower.is_some() && b.upper.is_some()) || b.nulls == Some(file.records))
+        };
+        let fields = self.spec.fields().iter().zip(&item.spans);
+        fields.into_iter().any(|(field, span)| !matches!(span, Span::One(_)) && !has_bounds(field.source_id))
     }
 
     /// About how many partitions the rows belong to.
