@@ -2,6 +2,8 @@
 //!
 //! `PROPTEST_CASES` sets the number of random tables (24).
 
+use std::collections::BTreeSet;
+
 use iceberg::spec::FormatVersion;
 use proptest::prelude::*;
 
@@ -141,7 +143,14 @@ impl Lake {
         let planned = self.maintenance.plan_compaction(&self.name, &policy_for).await.map_err(|e| e.to_string())?;
         self.apply(Plan::Compact(planned.plan), between).await?;
         if between.is_empty() && !rewrite_all {
-            let again = self.maintenance.plan_compaction(&self.name, &policy_for).await.map_err(|e| e.to_string())?;
+            let mut again =
+                self.maintenance.plan_compaction(&self.name, &policy_for).await.map_err(|e| e.to_string())?;
+            let specs: BTreeSet<i32> = again.state.partitions.iter().map(|partition| partition.spec_id).collect();
+            if specs.len() > 1 && !again.plan.is_empty() {
+                // Without its deleted rows, a file that stayed in its old spec may belong to fewer partitions.
+                self.maintenance.compact(&self.name, &policy_for).await;
+                again = self.maintenance.plan_compaction(&self.name, &policy_for).await.map_err(|e| e.to_string())?;
+            }
             if !again.plan.is_empty() {
                 return Err(format!("not at rest: {:#?} {:#?}", again.plan.tasks, again.plan.deletes));
             }

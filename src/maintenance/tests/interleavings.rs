@@ -1,12 +1,15 @@
 //! What users of other tools lost rows to, or waited in vain for: each story once, by name.
 
-use iceberg::spec::FormatVersion;
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use iceberg::spec::{FormatVersion, Snapshot};
 
 use super::lake::{Commit, ID, Lake, PART, Row, TEXT};
 use super::reader::{Value, read};
 use crate::error::Kind;
 use crate::lake::{LoadOptions, load_state};
-use crate::model::{CompactPolicy, Plan, SavedPlan, Status, TableReport, Verify};
+use crate::model::{CompactPolicy, PartialProgress, Plan, SavedPlan, Status, TableReport, Verify};
 use crate::planner::seal;
 
 pub(super) fn policy() -> CompactPolicy {
@@ -84,6 +87,13 @@ impl Lake {
         assert_eq!(self.rows().await, self.expected());
     }
 
+    /// All snapshots, and all data and delete files on disk.
+    async fn history(&self) -> (BTreeSet<i64>, BTreeSet<PathBuf>) {
+        let snapshots = self.load().await.metadata.snapshots().map(|snapshot| snapshot.snapshot_id()).collect();
+        let files = std::fs::read_dir(self.folder("db/t/data")).unwrap().map(|entry| entry.unwrap().path());
+        (snapshots, files.filter(|path| path.is_file()).collect())
+    }
+
     /// Live data files and delete files.
     pub(super) async fn files(&self) -> (usize, usize) {
         let state = load_state(&self.load().await, &LoadOptions::default()).await.unwrap();
@@ -150,7 +160,7 @@ async fn upserts_during_a_rewrite_keep_their_new_rows() {
     assert_eq!(lake.files().await, (2, 0));
 }
 
-/// ClickHouse 120165, 114437: a rewrite rooted at a stale snapshot takes what came later with it.
+/// ClickHouse 120165, 114437: a rewrite rooted at a stale snapshot takes what came later with it, snapshots and files.
 #[tokio::test]
 async fn a_stale_plan_takes_nothing_away_that_came_later() {
     let mut lake = Lake::two_partitions().await;
@@ -159,8 +169,12 @@ async fn a_stale_plan_takes_nothing_away_that_came_later() {
     lake.add_rows(0, vec![row(0, 0), row(0, 31)]).await;
     lake.delete_by_equality(Some(1), &[101]).await;
     lake.add_rows(1, vec![row(1, 100)]).await;
+    let (snapshots, files) = lake.history().await;
     assert_eq!(lake.maintenance.apply(&plan).await.error, None);
     lake.check().await;
+    let (kept, there) = lake.history().await;
+    assert!(kept.len() > snapshots.len() && snapshots.is_subset(&kept), "{snapshots:?} {kept:?}");
+    assert!(files.is_subset(&there), "a rewrite removes no file");
 }
 
 /// apache/iceberg 2195, 11014: row counts differ after a rewrite, and users find out.
@@ -174,6 +188,40 @@ async fn rows_in_are_rows_out_and_rows_deleted() {
     assert_eq!((report.rows, report.rows_deleted), (Some(60 - 5), Some(5)), "{report:?}");
     lake.check().await;
     assert_eq!(lake.model.len(), 55);
+}
+
+/// The same where large files are cut, and groups are committed one by one (11014): each commit by itself adds what it takes.
+#[tokio::test]
+async fn every_commit_adds_as_many_rows_as_it_takes() {
+    let mut lake = Lake::two_partitions().await;
+    for part in 0..2 {
+        lake.add_rows(part, (0..3000).map(|n| row(part, 1000 + part * 5000 + n)).collect()).await;
+    }
+    lake.delete_by_position(0, &[1001, 3999]).await;
+    lake.delete_by_equality(None, &[1002, 6001, 6002]).await;
+    let (known, _) = lake.history().await;
+    let tight = CompactPolicy {
+        target_file_size_bytes: 8 << 10,
+        min_file_size_bytes: 6 << 10,
+        max_file_size_bytes: 9 << 10,
+        partial_progress: PartialProgress { enabled: true, max_commits: 10, min_interval_ms: 0 },
+        max_concurrent_file_group_rewrites: 1,
+        ..policy()
+    };
+    let report = lake.maintenance.compact(&lake.name, &|_, _| Ok(tight.clone())).await;
+    assert_eq!((report.status, report.rows_deleted), (Status::Committed, Some(5)), "{report:?}");
+    lake.check().await;
+    let table = lake.load().await;
+    let mut made: Vec<_> = table.metadata.snapshots().filter(|one| !known.contains(&one.snapshot_id())).collect();
+    made.sort_by_key(|snapshot| snapshot.sequence_number());
+    assert_eq!(made.len(), 2, "a commit for each group");
+    let count = |snapshot: &Snapshot, key: &str| -> i64 {
+        snapshot.summary().additional_properties.get(key).map_or(0, |count| count.parse().unwrap())
+    };
+    let lost: Vec<i64> = made.iter().map(|one| count(one, "deleted-records") - count(one, "added-records")).collect();
+    assert!(made.iter().all(|one| count(one, "added-data-files") > 2), "large files are cut: {made:?}");
+    assert_eq!(lost.iter().sum::<i64>(), 5, "{lost:?}");
+    assert!(lost.iter().all(|lost| [2, 3].contains(lost)), "{lost:?}");
 }
 
 /// apache/iceberg 6669, 1661: the same bytes are rewritten in every run, or never. 4127, 5058: delete files never go away.

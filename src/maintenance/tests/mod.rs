@@ -12,6 +12,7 @@ mod looks;
 mod model;
 mod reader;
 mod reclaim3;
+mod repack;
 mod values;
 mod vectors;
 mod version3;

@@ -203,6 +203,31 @@ async fn a_vector_that_comes_during_a_rewrite_puts_off_its_group_alone() {
     assert!(lake.lineage_of(0).await.is_subset(&ids.0) && lake.lineage_of(1).await.is_subset(&ids.1));
 }
 
+/// apache/iceberg 17764: one file gets vector after vector, and no other file is compacted any more ("Can't index multiple
+/// DVs"). Vectors of a file that is not in the group, of its partition or another one, are in nobody's way.
+#[tokio::test]
+async fn vectors_of_other_files_do_not_stall_a_rewrite() {
+    let mut lake = Lake::version_3().await;
+    let policy = CompactPolicy {
+        min_file_size_bytes: 6000,
+        codec: crate::model::Codec::Uncompressed,
+        ..super::interleavings::policy()
+    };
+    // A file that is large enough, beside three small ones.
+    lake.add_rows(0, (1000..1500).map(|id| row(0, id)).collect()).await;
+    lake.delete_by_position(0, &[1000]).await;
+    let planned = lake.maintenance.plan_compaction(&lake.name, &|_, _| Ok(policy.clone())).await.unwrap();
+    assert!(planned.plan.rewrites().all(|task| task.inputs.len() == 3), "{:#?}", planned.plan.tasks);
+    let plan = crate::planner::seal(crate::model::Plan::Compact(planned.plan)).unwrap();
+    for id in 1001..1004 {
+        lake.delete_by_position(0, &[id]).await;
+    }
+    let report = lake.maintenance.apply(&plan).await;
+    assert_eq!((report.error, report.groups_committed), (None, Some(2)));
+    lake.check().await;
+    assert_eq!(lake.delete_kinds().await, (0, 0, 1, 1), "the newest vector of its file stays");
+}
+
 #[tokio::test]
 async fn a_vector_that_replaces_an_applied_one_puts_off_the_rewrite() {
     let mut lake = Lake::version_3().await;
