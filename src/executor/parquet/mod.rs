@@ -14,6 +14,7 @@ mod props;
 mod rewrite;
 mod roots;
 mod sorted;
+mod trial;
 
 use std::collections::HashMap;
 
@@ -28,6 +29,7 @@ pub(crate) use output::write_error;
 pub(crate) use props::writer_properties;
 pub(crate) use rewrite::rewrite;
 pub(crate) use sorted::sorted;
+pub(crate) use trial::trial;
 
 use crate::model::NewFile;
 

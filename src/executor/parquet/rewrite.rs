@@ -24,9 +24,9 @@ use crate::executor::columns::{Matched, match_columns};
 use crate::executor::cut::Cutter;
 use crate::executor::deletes::Mask;
 use crate::executor::source::Source;
-use crate::executor::{Job, Written};
+use crate::executor::{Job, TableContext, Written};
 use crate::lake::parquet_schema::{WriteSchema, write_schema};
-use crate::model::Route;
+use crate::model::{CompactPolicy, Route};
 
 /// Row groups fetched from an object store at the same time.
 const FETCHED_AT_ONCE: usize = 8;
@@ -35,7 +35,12 @@ const IN_FLIGHT: usize = 2;
 
 /// What all columns of a task share.
 pub(super) struct Work<'a> {
-    pub(super) job: &'a Job,
+    pub(super) sources: &'a [Source],
+    table: &'a TableContext,
+    /// Of the task, for messages.
+    id: u32,
+    /// Where outputs go, for messages.
+    pub(super) directory: &'a str,
     pub(super) schema: WriteSchema,
     pub(super) matched: Vec<Matched>,
     /// Whether pages are moved where they can be; otherwise every value is decoded and encoded.
@@ -65,44 +70,48 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// Rewrites all rows of the inputs, in order, into files of the right size.
 pub(crate) fn rewrite(job: &Job, written: &Written) -> Result<Vec<Output>> {
     let schema = write_schema(&job.table.schema)?;
-    let matched = job
-        .sources
-        .iter()
-        .map(|source| match_columns(source, &schema.arrow, &job.table))
-        .collect::<Result<Vec<_>>>()?;
     let properties = Arc::new(props::writer_properties(&job.policy, &job.table.schema, &schema.parquet)?);
     let mut files = Files::new(job, written, &schema, properties.clone())?;
-    let work = Work::new(job, schema.clone(), matched, properties)?;
+    let work = Work {
+        id: job.task.id,
+        directory: &job.task.output.directory,
+        move_pages: job.task.route != Route::Encode,
+        ..Work::new(&job.sources, &job.table, &job.policy, schema.clone(), properties)?
+    };
     let crew = Crew::default();
     std::thread::scope(|scope| {
         let _closing = Closing(&crew);
         for _ in 0..job.workers.max(1) {
             scope.spawn(|| crew.work(&work));
         }
-        Conductor::new(&work)?.run(&crew, &mut files)
+        Conductor::new(job, &work)?.run(&crew, &mut files)
     })
 }
 
 impl<'a> Work<'a> {
-    fn new(
-        job: &'a Job,
+    /// Pages are moved where they can be.
+    pub(super) fn new(
+        sources: &'a [Source],
+        table: &'a TableContext,
+        policy: &CompactPolicy,
         schema: WriteSchema,
-        matched: Vec<Matched>,
         properties: Arc<WriterProperties>,
     ) -> Result<Self> {
-        let factory = column_writers(&schema, properties)?;
+        let matched = sources.iter().map(|source| match_columns(source, &schema.arrow, table));
         let leaves = schema.parquet.num_columns();
         let roots = schema.arrow.fields().len();
-        let rules = props::rules(&job.policy, &job.table.schema, &schema.parquet);
         Ok(Self {
-            job,
-            matched,
-            move_pages: job.task.route != Route::Encode,
-            rules,
+            sources,
+            table,
+            id: 0,
+            directory: "",
+            matched: matched.collect::<Result<Vec<_>>>()?,
+            move_pages: true,
+            rules: props::rules(policy, &table.schema, &schema.parquet),
             choices: (0..leaves).map(|_| Mutex::default()).collect(),
             told: (0..roots).map(|_| Mutex::default()).collect(),
+            factory: column_writers(&schema, properties)?,
             schema,
-            factory,
         })
     }
 
@@ -119,7 +128,7 @@ impl<'a> Work<'a> {
         let mut told = lock(&self.told[root]);
         if !std::mem::replace(&mut *told, true) {
             let column = self.schema.arrow.field(root).name();
-            tracing::debug!(table = %self.job.table.table, task = self.job.task.id, column, reason, "a column is encoded anew");
+            tracing::debug!(table = %self.table.table, task = self.id, column, reason, "a column is encoded anew");
         }
     }
 
@@ -127,7 +136,7 @@ impl<'a> Work<'a> {
     fn heaviest_first(&self, batch: &Batch) -> Vec<usize> {
         let weight = |root: usize| -> i64 {
             let of_piece = |piece: &super::pieces::Piece| {
-                let source: &Source = &self.job.sources[piece.source];
+                let source: &Source = &self.sources[piece.source];
                 let column = self.matched[piece.source].roots[root]?;
                 let descriptor = source.metadata.file_metadata().schema_descr();
                 let group = source.metadata.row_group(piece.row_group);
@@ -143,12 +152,17 @@ impl<'a> Work<'a> {
 }
 
 impl RowGroup {
+    /// A row group of these rows, of so many top-level columns.
+    pub(super) fn new(batch: Batch, inputs: Vec<RowGroupInput>, roots: usize) -> Self {
+        Self { batch, inputs, done: Mutex::new(Done::new(roots)), writers: Mutex::default() }
+    }
+
     /// The writers of a column that is encoded.
     pub(super) fn writers(&self, work: &Work<'_>, root: usize) -> Result<Vec<ArrowColumnWriter>> {
         let mut all = lock(&self.writers);
         if all.is_empty() {
             let made = work.factory.create_column_writers(0);
-            let made = made.map_err(|e| write_error(&work.job.task.output.directory, e))?;
+            let made = made.map_err(|e| write_error(work.directory, e))?;
             *all = made.into_iter().map(Some).collect();
         }
         Ok(work.leaves(root).filter_map(|leaf| all[leaf].take()).collect())
@@ -157,6 +171,7 @@ impl RowGroup {
 
 /// Leads the crew through a task.
 struct Conductor<'a> {
+    job: &'a Job,
     work: &'a Work<'a>,
     pieces: Pieces<'a>,
     cutter: Cutter,
@@ -170,14 +185,13 @@ struct Ahead {
 }
 
 impl<'a> Conductor<'a> {
-    fn new(work: &'a Work<'a>) -> Result<Self> {
-        let job = work.job;
+    fn new(job: &'a Job, work: &'a Work<'a>) -> Result<Self> {
         let pieces = Pieces::new(&job.sources, &job.masks)?;
         let input: u64 = job.task.inputs.iter().map(|input| input.size).sum();
         // The plan's estimate is for whole files; row groups are nearly all of them.
         let expected = job.task.output.bytes.min(input.saturating_mul(4));
         let cutter = Cutter::new(job.policy.target_file_size_bytes, pieces.bytes(), expected);
-        Ok(Self { work, pieces, cutter, ahead: None })
+        Ok(Self { job, work, pieces, cutter, ahead: None })
     }
 
     fn run(&mut self, crew: &Crew, files: &mut Files<'_>) -> Result<Vec<Output>> {
@@ -216,9 +230,9 @@ impl<'a> Conductor<'a> {
                     return Err(error);
                 }
             }
-            self.work.job.progress.read(group.batch.bytes);
+            self.job.progress.read(group.batch.bytes);
         }
-        self.work.job.lanes.leave();
+        self.job.lanes.leave();
         if let Some(file) = at_hand {
             outputs.push(files.close(file)?);
         }
@@ -233,16 +247,16 @@ impl<'a> Conductor<'a> {
         };
         let Some(Ahead { batch, inputs }) = here else { return Ok(None) };
         self.ahead = self.fetch()?;
-        let fetched = self.work.job.runtime.block_on(inputs);
+        let fetched = self.job.runtime.block_on(inputs);
         let inputs = fetched.map_err(|e| Error::internal("reading ahead failed").caused_by(e)).flatten()?;
         let roots = self.work.schema.arrow.fields().len();
-        Ok(Some(RowGroup { batch, inputs, done: Mutex::new(Done::new(roots)), writers: Mutex::default() }))
+        Ok(Some(RowGroup::new(batch, inputs, roots)))
     }
 
     /// Begins to fetch the inputs of a row group.
     fn fetch(&mut self) -> Result<Option<Ahead>> {
         let Some(batch) = self.take()? else { return Ok(None) };
-        let job = self.work.job;
+        let job = self.job;
         let of_piece = |p: &super::pieces::Piece| -> Result<(Source, usize, Mask)> {
             Ok((job.sources[p.source].clone(), p.row_group, job.masks.of(p.source)?))
         };
@@ -258,7 +272,7 @@ impl<'a> Conductor<'a> {
 
     /// The inputs of the next row group, so that its output has about the right size.
     fn take(&mut self) -> Result<Option<Batch>> {
-        let job = self.work.job;
+        let job = self.job;
         // At least eight row groups in a file of the lower edge, so that files can be cut where they should be.
         let output = job.row_group_bytes.min(job.policy.band_min() / 8).max(1);
         let input = output as f64 / self.cutter.ratio().max(0.01);

@@ -10,7 +10,7 @@ use parquet::file::metadata::ColumnChunkMetaData;
 use super::decode::{count_nans, read_piece};
 use super::merge::{self, Choice, Merge, Merged, Stop, Wanted, Workspace};
 use super::output::write_error;
-use super::pieces::Piece;
+use super::pieces::{Piece, share};
 use super::rewrite::{RowGroup, Work, lock};
 use crate::error::{Context, Error, Result};
 use crate::executor::columns::id;
@@ -33,6 +33,16 @@ pub(super) struct Made {
 pub(super) enum MadeLeaf {
     Encoded(Box<ArrowColumnChunk>),
     Moved(Box<Merged>),
+}
+
+impl MadeLeaf {
+    /// Compressed bytes.
+    pub(super) fn bytes(&self) -> u64 {
+        match self {
+            Self::Encoded(chunk) => chunk.close().bytes_written,
+            Self::Moved(merged) => merged.close.bytes_written,
+        }
+    }
 }
 
 /// Makes one top-level column of a row group.
@@ -77,7 +87,7 @@ fn inputs_of(work: &Work<'_>, group: &RowGroup, root: usize) -> std::result::Res
     let wanted = work.leaves(root);
     let mut found = Vec::with_capacity(group.batch.pieces.len());
     for piece in &group.batch.pieces {
-        let source = &work.job.sources[piece.source];
+        let source = &work.sources[piece.source];
         let Some(column) = work.matched[piece.source].roots[root] else {
             return Err("some files are older than the column");
         };
@@ -124,13 +134,23 @@ fn moved_leaf(
         Stop::Unfit(why) => Ok(Err(why.into_owned())),
         Stop::Damaged(what) => Err(bad_pages(&column.path().string(), source, &what)),
     };
-    let mut merge = match Merge::new(column.clone(), &work.rules[leaf], choice) {
+    // About what it was: compressed better, or with plain values instead of a dictionary's.
+    let of_piece = |(piece, leaves): (&Piece, &Range<usize>)| -> usize {
+        let source = &work.sources[piece.source];
+        let row_group = source.metadata.row_group(piece.row_group);
+        let size = u64::try_from(row_group.column(leaves.start + place).compressed_size()).unwrap_or(0);
+        let rows = u64::try_from(row_group.num_rows()).unwrap_or(0);
+        // A footer may lie; a file is as large as it is.
+        usize::try_from(share(size.min(source.size), piece.rows, rows)).unwrap_or(0)
+    };
+    let expected = group.batch.pieces.iter().zip(columns).map(of_piece).sum();
+    let mut merge = match Merge::new(column.clone(), &work.rules[leaf], choice, expected) {
         Ok(merge) => merge,
         Err(stop) => return stopped(stop, None),
     };
     let mut buffer = std::mem::take(&mut space.input);
     for ((piece, input), leaves) in group.batch.pieces.iter().zip(&group.inputs).zip(columns) {
-        let source = &work.job.sources[piece.source];
+        let source = &work.sources[piece.source];
         let row_group = source.metadata.row_group(piece.row_group);
         let metadata = row_group.column(leaves.start + place);
         let rows = u64::try_from(row_group.num_rows()).unwrap_or(0);
@@ -180,10 +200,10 @@ fn encoded(work: &Work<'_>, group: &RowGroup, root: usize) -> Result<Made> {
     let first_leaf = work.leaves(root).start;
     let mut writers: Vec<ArrowColumnWriter> = group.writers(work, root)?;
     let (mut nans, mut removed_nulls) = (HashMap::new(), 0);
-    let failed = |e| write_error(&work.job.task.output.directory, e);
+    let failed = |e| write_error(work.directory, e);
     for (piece, input) in group.batch.pieces.iter().zip(&group.inputs) {
         let piece: &Piece = piece;
-        let source = &work.job.sources[piece.source];
+        let source = &work.sources[piece.source];
         let mut write = |values: &ArrayRef| {
             count_nans(values, first_leaf, &mut nans);
             let leaves = compute_leaves(field, values).map_err(failed)?;

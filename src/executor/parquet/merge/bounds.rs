@@ -109,24 +109,16 @@ impl Extent {
             Order::I64 => signed(plain.as_chunks::<8>().0.iter().map(|bytes| i64::from_le_bytes(*bytes)))
                 .map_or(Limits::None, |(low, high)| Limits::I64(low, high)),
             Order::F32 => {
-                let (mut low, mut high, mut nans) = (f32::INFINITY, f32::NEG_INFINITY, 0);
-                for bytes in plain.as_chunks::<4>().0 {
-                    let value = f32::from_le_bytes(*bytes);
-                    nans += u64::from(value.is_nan());
-                    low = if value < low { value } else { low };
-                    high = if value > high { value } else { high };
-                }
+                let floats = plain.as_chunks::<4>().0.iter().map(|bytes| f64::from(f32::from_le_bytes(*bytes)));
+                let (low, high, nans) = floating(floats);
                 self.nans += nans;
+                #[expect(clippy::cast_possible_truncation, reason = "both were f32 before")]
+                let (low, high) = (low as f32, high as f32);
                 if nans as usize * 4 == plain.len() { Limits::None } else { Limits::F32(low, high) }
             }
             Order::F64 => {
-                let (mut low, mut high, mut nans) = (f64::INFINITY, f64::NEG_INFINITY, 0);
-                for bytes in plain.as_chunks::<8>().0 {
-                    let value = f64::from_le_bytes(*bytes);
-                    nans += u64::from(value.is_nan());
-                    low = if value < low { value } else { low };
-                    high = if value > high { value } else { high };
-                }
+                let (low, high, nans) =
+                    floating(plain.as_chunks::<8>().0.iter().map(|bytes| f64::from_le_bytes(*bytes)));
                 self.nans += nans;
                 if nans as usize * 8 == plain.len() { Limits::None } else { Limits::F64(low, high) }
             }
@@ -136,7 +128,7 @@ impl Extent {
             }
             Order::Unknown => return,
         };
-        self.merge(&found);
+        self.limits = std::mem::replace(&mut self.limits, Limits::None).with(found);
     }
 
     fn add_items(&mut self, plain: &[u8], count: usize) -> Result<usize> {
@@ -201,6 +193,26 @@ impl Extent {
 fn signed<T: Ord + Copy>(mut values: impl Iterator<Item = T>) -> Option<(T, T)> {
     let first = values.next()?;
     Some(values.fold((first, first), |(low, high), value| (low.min(value), high.max(value))))
+}
+
+/// Least and greatest value that is a number, and how many are none. Four values at a time, so that no comparison has to
+/// wait for the one before.
+fn floating(mut values: impl ExactSizeIterator<Item = f64>) -> (f64, f64, u64) {
+    let (mut low, mut high, mut nans) = ([f64::INFINITY; 4], [f64::NEG_INFINITY; 4], [0u64; 4]);
+    let mut take = |lane: usize, value: f64| {
+        nans[lane] += u64::from(value.is_nan());
+        low[lane] = if value < low[lane] { value } else { low[lane] };
+        high[lane] = if value > high[lane] { value } else { high[lane] };
+    };
+    while values.len() >= 4 {
+        (0..4).for_each(|lane| values.next().into_iter().for_each(|value| take(lane, value)));
+    }
+    values.enumerate().for_each(|(lane, value)| take(lane, value));
+    (
+        low.into_iter().fold(f64::INFINITY, f64::min),
+        high.into_iter().fold(f64::NEG_INFINITY, f64::max),
+        nans.iter().sum(),
+    )
 }
 
 /// The first eight bytes as a number; shorter values are padded, so that equal heads say nothing.

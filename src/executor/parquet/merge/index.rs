@@ -73,9 +73,10 @@ pub(super) struct Content<'a> {
 }
 
 impl Pages {
-    pub(super) fn new(extent: Extent) -> Self {
+    /// For about so many bytes.
+    pub(super) fn new(extent: Extent, expected: usize) -> Self {
         Self {
-            bytes: Vec::new(),
+            bytes: Vec::with_capacity(expected),
             places: Vec::new(),
             encodings: BTreeMap::new(),
             extent,

@@ -78,10 +78,10 @@ pub(crate) fn is_same(file: &ColumnDescriptor, table: &ColumnDescriptor) -> bool
 }
 
 impl<'a> Merge<'a> {
-    /// Begins a chunk of a table's leaf column.
-    pub(crate) fn new(column: ColumnDescPtr, rules: &'a Rules, choice: Choice) -> Result<Self> {
+    /// Begins a chunk of a table's leaf column that will have about so many bytes.
+    pub(crate) fn new(column: ColumnDescPtr, rules: &'a Rules, choice: Choice, expected: usize) -> Result<Self> {
         let shape = Shape::of(&column)?;
-        Ok(Self { shape, column, output: Output::new(shape, rules, choice), removed_nulls: 0 })
+        Ok(Self { shape, column, output: Output::new(shape, rules, choice, expected), removed_nulls: 0 })
     }
 
     /// Adds rows of an input's column chunk, given as its bytes.

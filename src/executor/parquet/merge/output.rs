@@ -49,9 +49,9 @@ pub(super) struct Output<'a> {
     defined: usize,
     /// PLAIN values of the page at hand, after room for the levels that stand before them.
     plain: Vec<u8>,
-    /// Indices of the page at hand, and the bits of those that occur.
+    /// Indices of the page at hand, and 1 for each value of the dictionary that is among them.
     indices: Vec<u32>,
-    occurring: Vec<u64>,
+    occurring: Vec<u8>,
     /// The dictionary, as long as indices are written.
     merged: Option<Merged>,
     /// The dictionary of pages written before it was given up.
@@ -67,7 +67,7 @@ pub(super) struct Output<'a> {
 }
 
 impl<'a> Output<'a> {
-    pub(super) fn new(shape: Shape, rules: &'a Rules, choice: Choice) -> Self {
+    pub(super) fn new(shape: Shape, rules: &'a Rules, choice: Choice, expected: usize) -> Self {
         let dictionary = !(choice.unique || rules.no_dictionary || shape.order == Order::Bool);
         Self {
             shape,
@@ -88,7 +88,7 @@ impl<'a> Output<'a> {
             values_seen: 0,
             extent: Extent::new(shape.order),
             body: Vec::new(),
-            pages: Pages::new(Extent::new(shape.order)),
+            pages: Pages::new(Extent::new(shape.order), expected),
         }
     }
 
@@ -216,9 +216,9 @@ impl<'a> Output<'a> {
     /// Marks the values of new indices as occurring.
     fn note(&mut self, start: usize) {
         let values = self.merged.as_ref().map_or(0, |merged| merged.values().len());
-        self.occurring.resize(values.div_ceil(64).max(self.occurring.len()), 0);
+        self.occurring.resize(values.max(self.occurring.len()), 0);
         for index in &self.indices[start..] {
-            self.occurring[(index >> 6) as usize] |= 1 << (index & 63);
+            self.occurring[*index as usize] = 1;
         }
     }
 
@@ -311,8 +311,8 @@ impl<'a> Output<'a> {
     }
 
     fn write_indices(&mut self, codecs: &mut Codecs) -> Result<(i32, i32)> {
-        let largest = self.indices.iter().copied().max().unwrap_or(0);
-        let width = bits::width_of(largest);
+        let largest = self.occurring.iter().rposition(|occurs| *occurs != 0).unwrap_or(0);
+        let width = bits::width_of(u32::try_from(largest).unwrap_or(u32::MAX));
         self.body.push(u8::try_from(width).unwrap_or(32));
         hybrid::encode(&self.indices, width, &mut self.body);
         let level = match self.choice.indices {
@@ -321,13 +321,10 @@ impl<'a> Output<'a> {
         };
         if let Some(merged) = &self.merged {
             let values = merged.values();
-            for (word, bits) in self.occurring.iter_mut().enumerate() {
-                while *bits != 0 {
-                    let index = word * 64 + bits.trailing_zeros() as usize;
-                    *bits &= *bits - 1;
-                    self.extent.add(self.shape.layout, values.get(index), 1)?;
-                }
+            for (index, _) in self.occurring.iter().enumerate().filter(|(_, occurs)| **occurs != 0) {
+                self.extent.add(self.shape.layout, values.get(index), 1)?;
             }
+            self.occurring.fill(0);
             if self.extent.nans > 0 {
                 // Found among distinct values; what is wanted is how often they come.
                 let is_nan = |index: &&u32| self.shape.order.is_nan(values.get(**index as usize));

@@ -6,7 +6,7 @@ use super::stop::{Result, damaged, unfit};
 pub(super) fn split(plain: &[u8], width: usize, out: &mut Vec<u8>) {
     match width {
         4 => split_fixed::<4>(plain, out),
-        8 => split_fixed::<8>(plain, out),
+        8 => split_eight(plain, out),
         _ => (0..width).for_each(|byte| out.extend(plain.chunks_exact(width).map(|value| value[byte]))),
     }
 }
@@ -25,6 +25,42 @@ fn split_fixed<const W: usize>(plain: &[u8], out: &mut Vec<u8>) {
             }
         }
     }
+}
+
+/// The streams of values of eight bytes, eight of them at a time: they are a square of bytes, which is turned.
+fn split_eight(plain: &[u8], out: &mut Vec<u8>) {
+    let (squares, rest) = plain.as_chunks::<64>();
+    let count = plain.len() / 8;
+    let start = out.len();
+    out.resize(start + count * 8, 0);
+    let target = &mut out[start..];
+    for (number, square) in squares.iter().enumerate() {
+        for (byte, stream) in turned(square).iter().enumerate() {
+            target[byte * count + number * 8..][..8].copy_from_slice(&stream.to_le_bytes());
+        }
+    }
+    for (at, value) in rest.as_chunks::<8>().0.iter().enumerate() {
+        for (byte, bits) in value.iter().enumerate() {
+            target[byte * count + squares.len() * 8 + at] = *bits;
+        }
+    }
+}
+
+/// Turns a square of bytes: blocks of four by four change places, then of two by two, then single bytes (H. S. Warren,
+/// "Hacker's Delight", 7-3, for bytes instead of bits).
+fn turned(square: &[u8; 64]) -> [u64; 8] {
+    let mut rows = [0u64; 8];
+    for (row, bytes) in rows.iter_mut().zip(square.as_chunks::<8>().0) {
+        *row = u64::from_le_bytes(*bytes);
+    }
+    for (step, mask) in [(4, 0x0000_0000_ffff_ffff), (2, 0x0000_ffff_0000_ffff), (1, 0x00ff_00ff_00ff_00ffu64)] {
+        for row in (0..8).filter(|row| row & step == 0) {
+            let (upper, lower) = (rows[row], rows[row + step]);
+            rows[row] = (upper & mask) | ((lower & mask) << (8 * step));
+            rows[row + step] = ((upper >> (8 * step)) & mask) | (lower & !mask);
+        }
+    }
+    rows
 }
 
 /// Puts `count` values of `width` bytes together again.
