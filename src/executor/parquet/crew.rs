@@ -67,11 +67,11 @@ impl Crew {
 
     /// What each thread does until the crew is closed.
     pub(super) fn work(&self, work: &Work<'_>) {
-        let mut space = Workspace::new();
+        let mut space = Workspace::new(work.pool.clone());
         while let Some((group, root)) = self.next() {
             let made = catch_unwind(AssertUnwindSafe(|| roots::make(work, &group, root, &mut space)));
             let made = made.unwrap_or_else(|_| {
-                space = Workspace::new();
+                space = Workspace::new(work.pool.clone());
                 let name = work.schema.arrow.field(root).name();
                 Err(Error::corrupt(format!("column {name} can't be decoded"))
                     .hint("one of the group's files is damaged; --log debug names the file that was read last"))

@@ -105,7 +105,7 @@ impl<'a> Pieces<'a> {
 }
 
 /// `of × part / whole` without overflow.
-pub(super) fn share(of: u64, part: u64, whole: u64) -> u64 {
+fn share(of: u64, part: u64, whole: u64) -> u64 {
     if whole == 0 {
         return of;
     }

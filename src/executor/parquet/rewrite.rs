@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 
 use super::crew::{Closing, Crew, Done};
 use super::decode::RowGroupInput;
-use super::merge::{Choice, Rules};
+use super::merge::{Choice, Pool, Rules};
 use super::output::{Files, OpenFile, column_writers, write_error};
 use super::pieces::{Batch, Pieces};
 use super::roots::{Made, MadeLeaf};
@@ -49,6 +49,8 @@ pub(super) struct Work<'a> {
     pub(super) rules: Vec<Rules>,
     /// By leaf: what suited it in earlier row groups.
     pub(super) choices: Vec<Mutex<Choice>>,
+    /// Memory for the chunks that are made of pages.
+    pub(super) pool: Arc<Pool>,
     /// By root: why it is encoded, once that was said.
     told: Vec<Mutex<bool>>,
     factory: ArrowRowGroupWriterFactory,
@@ -109,6 +111,7 @@ impl<'a> Work<'a> {
             move_pages: true,
             rules: props::rules(policy, &table.schema, &schema.parquet),
             choices: (0..leaves).map(|_| Mutex::default()).collect(),
+            pool: Arc::default(),
             told: (0..roots).map(|_| Mutex::default()).collect(),
             factory: column_writers(&schema, properties)?,
             schema,

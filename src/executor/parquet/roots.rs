@@ -10,7 +10,7 @@ use parquet::file::metadata::ColumnChunkMetaData;
 use super::decode::{count_nans, read_piece};
 use super::merge::{self, Choice, Merge, Merged, Stop, Wanted, Workspace};
 use super::output::write_error;
-use super::pieces::{Piece, share};
+use super::pieces::Piece;
 use super::rewrite::{RowGroup, Work, lock};
 use crate::error::{Context, Error, Result};
 use crate::executor::columns::id;
@@ -134,17 +134,7 @@ fn moved_leaf(
         Stop::Unfit(why) => Ok(Err(why.into_owned())),
         Stop::Damaged(what) => Err(bad_pages(&column.path().string(), source, &what)),
     };
-    // About what it was: compressed better, or with plain values instead of a dictionary's.
-    let of_piece = |(piece, leaves): (&Piece, &Range<usize>)| -> usize {
-        let source = &work.sources[piece.source];
-        let row_group = source.metadata.row_group(piece.row_group);
-        let size = u64::try_from(row_group.column(leaves.start + place).compressed_size()).unwrap_or(0);
-        let rows = u64::try_from(row_group.num_rows()).unwrap_or(0);
-        // A footer may lie; a file is as large as it is.
-        usize::try_from(share(size.min(source.size), piece.rows, rows)).unwrap_or(0)
-    };
-    let expected = group.batch.pieces.iter().zip(columns).map(of_piece).sum();
-    let mut merge = match Merge::new(column.clone(), &work.rules[leaf], choice, expected) {
+    let mut merge = match Merge::new(space, column.clone(), &work.rules[leaf], choice) {
         Ok(merge) => merge,
         Err(stop) => return stopped(stop, None),
     };

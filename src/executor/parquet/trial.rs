@@ -39,7 +39,7 @@ pub(crate) fn trial(
     let read = batch.bytes;
     let columns = work.schema.arrow.fields().len();
     let group = RowGroup::new(batch, inputs, columns);
-    let mut space = Workspace::new();
+    let mut space = Workspace::new(work.pool.clone());
     let mut written = 0;
     for root in 0..columns {
         let made = guarded(|| roots::make(&work, &group, root, &mut space)).map_err(|error| {

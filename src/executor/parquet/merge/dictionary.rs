@@ -201,8 +201,9 @@ impl Merged {
     }
 
     /// The numbers that a dictionary's values have in this one.
-    pub(super) fn adopt(&mut self, other: &Dictionary) -> Vec<u32> {
-        (0..other.len()).map(|index| self.intern(other.get(index))).collect()
+    pub(super) fn adopt(&mut self, other: &Dictionary, numbers: &mut Vec<u32>) {
+        numbers.clear();
+        numbers.extend((0..other.len()).map(|index| self.intern(other.get(index))));
     }
 
     /// A value's number; it is taken in if it is new.

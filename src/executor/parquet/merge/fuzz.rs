@@ -174,8 +174,8 @@ fn moved(
     rules: &Rules,
     wanted: Wanted<'_>,
 ) -> Result<(Bytes, u64), Stop> {
-    let mut space = Workspace::new();
-    let mut merge = Merge::new(schema.column(0), rules, Choice::default(), 0)?;
+    let mut space = Workspace::new(Arc::default());
+    let mut merge = Merge::new(&mut space, schema.column(0), rules, Choice::default())?;
     merge.add(&mut space, metadata, chunk, wanted)?;
     let rows = merge.rows() as u64;
     let (merged, _) = merge.finish(&mut space)?;

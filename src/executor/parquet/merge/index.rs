@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Read;
+use std::sync::Arc;
 
 use bytes::{Buf, Bytes};
 use iceberg::spec::PrimitiveType;
@@ -13,6 +14,7 @@ use parquet::file::page_index::column_index::ColumnIndexMetaData;
 use parquet::file::reader::{ChunkReader, Length};
 use parquet::schema::types::ColumnDescPtr;
 
+use super::blocks::{Blocks, Pool, Reader};
 use super::bounds::{Extent, Limits, statistics};
 use super::header::encoding;
 use super::stop::{Result, Stop};
@@ -35,7 +37,7 @@ pub(crate) struct Merged {
 #[derive(Debug, Clone)]
 pub(crate) struct Segments {
     dictionary: Bytes,
-    pages: Bytes,
+    pages: Arc<Blocks>,
 }
 
 /// One page's place and content.
@@ -52,7 +54,8 @@ struct Place {
 /// The pages of a chunk being made.
 #[derive(Debug)]
 pub(super) struct Pages {
-    bytes: Vec<u8>,
+    bytes: Blocks,
+    header: Vec<u8>,
     places: Vec<Place>,
     encodings: BTreeMap<i32, i32>,
     extent: Extent,
@@ -73,10 +76,10 @@ pub(super) struct Content<'a> {
 }
 
 impl Pages {
-    /// For about so many bytes.
-    pub(super) fn new(extent: Extent, expected: usize) -> Self {
+    pub(super) fn new(extent: Extent, pool: Arc<Pool>) -> Self {
         Self {
-            bytes: Vec::with_capacity(expected),
+            bytes: Blocks::new(pool),
+            header: Vec::new(),
             places: Vec::new(),
             encodings: BTreeMap::new(),
             extent,
@@ -95,9 +98,11 @@ impl Pages {
     pub(super) fn append(&mut self, content: &Content<'_>, compressed: &[u8]) {
         let offset = self.bytes.len();
         let Content { encoding, levels, rows, nulls, extent, uncompressed } = *content;
-        super::header::write_data(&mut self.bytes, levels, encoding, uncompressed, compressed.len());
-        self.uncompressed += self.bytes.len() - offset + uncompressed;
-        self.bytes.extend_from_slice(compressed);
+        self.header.clear();
+        super::header::write_data(&mut self.header, levels, encoding, uncompressed, compressed.len());
+        self.uncompressed += self.header.len() + uncompressed;
+        self.bytes.append(&self.header);
+        self.bytes.append(compressed);
         *self.encodings.entry(encoding).or_default() += 1;
         self.extent.merge(&extent.limits);
         self.extent.nans += extent.nans;
@@ -231,18 +236,20 @@ impl ChunkReader for Segments {
     type T = Box<dyn Read + Send>;
 
     fn get_read(&self, start: u64) -> parquet::errors::Result<Self::T> {
-        let mut all = self.dictionary.clone().chain(self.pages.clone());
-        all.advance(usize::try_from(start).unwrap_or(usize::MAX).min(all.remaining()));
-        Ok(Box::new(all.reader()))
+        let start = usize::try_from(start).unwrap_or(usize::MAX);
+        let mut dictionary = self.dictionary.clone();
+        dictionary.advance(start.min(dictionary.len()));
+        let at = start.saturating_sub(self.dictionary.len());
+        Ok(Box::new(dictionary.reader().chain(Reader { blocks: self.pages.clone(), at })))
     }
 
     fn get_bytes(&self, start: u64, length: usize) -> parquet::errors::Result<Bytes> {
-        let mut all = self.dictionary.clone().chain(self.pages.clone());
-        let start = usize::try_from(start).unwrap_or(usize::MAX);
-        if start.saturating_add(length) > all.remaining() {
-            return Err(ParquetError::EOF(format!("{length} bytes at {start} of a chunk of {}", all.remaining())));
+        let mut bytes = Vec::new();
+        self.get_read(start)?.take(length as u64).read_to_end(&mut bytes)?;
+        if bytes.len() < length {
+            let all = self.len();
+            return Err(ParquetError::EOF(format!("{length} bytes at {start} of a chunk of {all}")));
         }
-        all.advance(start);
-        Ok(all.copy_to_bytes(length))
+        Ok(bytes.into())
     }
 }

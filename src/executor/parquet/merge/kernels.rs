@@ -36,7 +36,7 @@ pub fn merge_dictionaries(dictionaries: &[Vec<u8>]) -> std::result::Result<(usiz
     let (mut merged, mut remap) = (Merged::new(layout), Vec::new());
     for plain in dictionaries {
         let read = done(Dictionary::read(layout, plain.clone(), Vec::new(), plain.len() / 8))?;
-        remap = merged.adopt(&read);
+        merged.adopt(&read, &mut remap);
     }
     Ok((merged.values().len(), remap))
 }

@@ -9,6 +9,7 @@
 //! dictionary, counts against the footer. Damaged pages are an error, never a panic, and never a wrong file.
 
 mod bits;
+mod blocks;
 mod bounds;
 mod choose;
 mod codec;
@@ -32,9 +33,12 @@ mod page;
 mod split;
 mod stop;
 
+use std::sync::Arc;
+
 use parquet::file::metadata::ColumnChunkMetaData;
 use parquet::schema::types::{ColumnDescPtr, ColumnDescriptor};
 
+pub(crate) use blocks::Pool;
 pub(crate) use choose::{Choice, Rules};
 pub(crate) use codec::is_known;
 pub(crate) use index::Merged;
@@ -45,7 +49,7 @@ use codec::Codecs;
 use dictionary::Dictionary;
 use input::{Chunk, Shape};
 use living::Living;
-use output::{Coming, Output};
+use output::{Buffers, Coming, Output};
 use page::Page;
 use stop::damaged;
 
@@ -54,6 +58,8 @@ pub(crate) struct Workspace {
     codecs: Codecs,
     page: Page,
     spare: Option<Dictionary>,
+    buffers: Buffers,
+    pool: Arc<Pool>,
     /// For whoever reads column chunks.
     pub(crate) input: Vec<u8>,
 }
@@ -67,8 +73,10 @@ pub(crate) struct Merge<'a> {
 }
 
 impl Workspace {
-    pub(crate) fn new() -> Self {
-        Self { codecs: Codecs::new(), page: Page::new(), spare: None, input: Vec::new() }
+    /// Chunks that are made in it take their memory from a pool.
+    pub(crate) fn new(pool: Arc<Pool>) -> Self {
+        let (codecs, page) = (Codecs::new(), Page::new());
+        Self { codecs, page, spare: None, buffers: Buffers::default(), pool, input: Vec::new() }
     }
 }
 
@@ -78,10 +86,11 @@ pub(crate) fn is_same(file: &ColumnDescriptor, table: &ColumnDescriptor) -> bool
 }
 
 impl<'a> Merge<'a> {
-    /// Begins a chunk of a table's leaf column that will have about so many bytes.
-    pub(crate) fn new(column: ColumnDescPtr, rules: &'a Rules, choice: Choice, expected: usize) -> Result<Self> {
+    /// Begins a chunk of a table's leaf column.
+    pub(crate) fn new(space: &mut Workspace, column: ColumnDescPtr, rules: &'a Rules, choice: Choice) -> Result<Self> {
         let shape = Shape::of(&column)?;
-        Ok(Self { shape, column, output: Output::new(shape, rules, choice, expected), removed_nulls: 0 })
+        let output = Output::new(shape, rules, choice, std::mem::take(&mut space.buffers), space.pool.clone());
+        Ok(Self { shape, column, output, removed_nulls: 0 })
     }
 
     /// Adds rows of an input's column chunk, given as its bytes.
@@ -181,7 +190,8 @@ impl<'a> Merge<'a> {
 
     /// Completes the chunk.
     pub(crate) fn finish(self, space: &mut Workspace) -> Result<(Merged, Choice)> {
-        let (mut merged, choice) = self.output.finish(&mut space.codecs, self.column)?;
+        let (mut merged, choice, buffers) = self.output.finish(&mut space.codecs, self.column)?;
+        space.buffers = buffers;
         merged.removed_nulls = self.removed_nulls as u64;
         Ok((merged, choice))
     }

@@ -3,6 +3,11 @@
 //! A chunk begins with a dictionary as long as its values repeat. Inputs' dictionaries become one; where that grows too
 //! large, or values turn out nearly unique, the rest of the chunk is written without.
 
+use std::sync::Arc;
+
+use parquet::schema::types::ColumnDescPtr;
+
+use super::blocks::Pool;
 use super::bounds::{Extent, Order};
 use super::choose::{Choice, Rules, encode, for_values, level_for};
 use super::codec::Codecs;
@@ -14,7 +19,6 @@ use super::levels::Collected;
 use super::page::{Page, Slice};
 use super::stop::{Result, damaged};
 use super::{bits, hybrid};
-use parquet::schema::types::ColumnDescPtr;
 
 /// So many values may be distinct before it is asked whether they are too many.
 const FEW: usize = 8192;
@@ -35,6 +39,16 @@ pub(super) struct Coming {
     pub(super) values: usize,
     /// Whether all of its rows come.
     pub(super) whole: bool,
+}
+
+/// What a worker keeps from one chunk to the next, so that memory is not asked for again and again.
+#[derive(Debug, Default)]
+pub(super) struct Buffers {
+    plain: Vec<u8>,
+    indices: Vec<u32>,
+    occurring: Vec<u8>,
+    remap: Vec<u32>,
+    body: Vec<u8>,
 }
 
 /// One output column chunk being made.
@@ -67,8 +81,14 @@ pub(super) struct Output<'a> {
 }
 
 impl<'a> Output<'a> {
-    pub(super) fn new(shape: Shape, rules: &'a Rules, choice: Choice, expected: usize) -> Self {
+    pub(super) fn new(shape: Shape, rules: &'a Rules, choice: Choice, buffers: Buffers, pool: Arc<Pool>) -> Self {
         let dictionary = !(choice.unique || rules.no_dictionary || shape.order == Order::Bool);
+        let Buffers { mut plain, mut indices, mut occurring, mut remap, body } = buffers;
+        plain.clear();
+        plain.resize(LEVELS_ROOM, 0);
+        indices.clear();
+        occurring.clear();
+        remap.clear();
         Self {
             shape,
             rules,
@@ -78,17 +98,17 @@ impl<'a> Output<'a> {
             levels: 0,
             rows: 0,
             defined: 0,
-            plain: vec![0; LEVELS_ROOM],
-            indices: Vec::new(),
-            occurring: Vec::new(),
+            plain,
+            indices,
+            occurring,
             merged: dictionary.then(|| Merged::new(shape.layout)),
             retired: None,
-            remap: Vec::new(),
+            remap,
             in_part: false,
             values_seen: 0,
             extent: Extent::new(shape.order),
-            body: Vec::new(),
-            pages: Pages::new(Extent::new(shape.order), expected),
+            body,
+            pages: Pages::new(Extent::new(shape.order), pool),
         }
     }
 
@@ -131,7 +151,7 @@ impl<'a> Output<'a> {
             return Ok(());
         }
         self.values_seen += coming.values;
-        self.remap = merged.adopt(dictionary);
+        merged.adopt(dictionary, &mut self.remap);
         if self.is_too_large() { self.retire(codecs, before) } else { Ok(()) }
     }
 
@@ -152,8 +172,10 @@ impl<'a> Output<'a> {
         }
         // Nothing was written with it: it goes without a trace, and later row groups of the task will not try again.
         if let Some(merged) = self.merged.take() {
-            let indices = std::mem::take(&mut self.indices);
+            let mut indices = std::mem::take(&mut self.indices);
             self.gather(merged.values(), &indices)?;
+            indices.clear();
+            self.indices = indices;
         }
         self.occurring.fill(0);
         self.choice.unique = true;
@@ -335,7 +357,11 @@ impl<'a> Output<'a> {
     }
 
     /// Completes the chunk; says what was chosen for it.
-    pub(super) fn finish(mut self, codecs: &mut Codecs, column: ColumnDescPtr) -> Result<(index::Merged, Choice)> {
+    pub(super) fn finish(
+        mut self,
+        codecs: &mut Codecs,
+        column: ColumnDescPtr,
+    ) -> Result<(index::Merged, Choice, Buffers)> {
         self.flush(codecs)?;
         let dictionary = self.retired.take().or_else(|| {
             let merged = self.merged.take()?;
@@ -355,6 +381,7 @@ impl<'a> Output<'a> {
             }
             None => None,
         };
-        Ok((self.pages.close(column, page)?, self.choice))
+        let Self { plain, indices, occurring, remap, body, pages, choice, .. } = self;
+        Ok((pages.close(column, page)?, choice, Buffers { plain, indices, occurring, remap, body }))
     }
 }
