@@ -1,15 +1,17 @@
 //! Reading manifest lists and manifests, with errors that say which file of which table is damaged.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use apache_avro::types::Value;
 use futures::{StreamExt, TryStreamExt};
 use iceberg::spec::{
-    FormatVersion, Manifest, ManifestEntry, ManifestEntryRef, ManifestFile, ManifestList, ManifestStatus, Schema,
-    Snapshot, Type,
+    DataFile, FormatVersion, Manifest, ManifestContentType, ManifestEntry, ManifestEntryRef, ManifestFile,
+    ManifestList, ManifestStatus, Schema, Snapshot, Type,
 };
 
-use super::partition_types::{PartitionTypes, promote};
+use super::entries::read_live;
+use super::partition_types::{PartitionTypes, copied, promoted_file};
 use super::{LoadedTable, Store, file_io};
 use crate::error::{Context, Error, Kind, Result};
 use crate::model::widened;
@@ -158,17 +160,45 @@ fn inheriting(manifest: Manifest, file: &ManifestFile) -> Manifest {
     Manifest::new(metadata, entries)
 }
 
-/// The same, with partitions in the types that the table has for them now.
+/// The same as planning sees it: partitions are in the types that the table has for them now, and files of positions that
+/// speak of one data file alone name it, where only their bounds said so.
 ///
 /// # Errors
 /// As [`read_manifest`].
 pub async fn read_current(table: &LoadedTable, file: &ManifestFile) -> Result<Manifest> {
-    let manifest = read_manifest(&table.store, file).await?;
+    let mut manifest = read_manifest(&table.store, file).await?;
     let (spec_id, mut types) = (file.partition_spec_id, PartitionTypes::default());
-    Ok(match types.of(&table.metadata, spec_id) {
-        Some(kinds) => promote(manifest, kinds, spec_id),
-        None => manifest,
-    })
+    if let Some(kinds) = types.of(&table.metadata, spec_id) {
+        manifest = changed(manifest, |file| promoted_file(file, kinds, spec_id));
+    }
+    if file.content == ManifestContentType::Deletes {
+        // The `iceberg` crate (0.10.1) knows no bounds of columns that are not the table's.
+        let live = read_live(&table.store, file, &[]).await?.entries;
+        let only: HashMap<String, String> =
+            live.into_iter().filter_map(|entry| Some((entry.path, entry.referenced_data_file?))).collect();
+        manifest = changed(manifest, |file| {
+            let new = file.referenced_data_file().is_none().then(|| only.get(file.file_path()))??;
+            copied(file, spec_id).referenced_data_file(Some(new.clone())).build().ok()
+        });
+    }
+    Ok(manifest)
+}
+
+/// The manifest with other files in place of some.
+fn changed(manifest: Manifest, change: impl Fn(&DataFile) -> Option<DataFile>) -> Manifest {
+    if !manifest.entries().iter().any(|entry| change(entry.data_file()).is_some()) {
+        return manifest;
+    }
+    let (entries, metadata) = manifest.into_parts();
+    let entry = |entry: ManifestEntryRef| {
+        let mut entry = Arc::unwrap_or_clone(entry);
+        if let Some(file) = change(entry.data_file()) {
+            entry.data_file = file;
+        }
+        entry
+    };
+    let entries = entries.into_iter().map(entry).collect();
+    Manifest::new(metadata, entries)
 }
 
 /// Many manifests side by side, in the order given.

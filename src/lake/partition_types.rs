@@ -4,8 +4,8 @@
 use std::collections::HashMap;
 
 use iceberg::spec::{
-    DataFile, DataFileBuilder, Literal, Manifest, ManifestEntry, ManifestEntryRef, PartitionSpec, PrimitiveLiteral,
-    PrimitiveType, SchemaRef, Struct, StructType, TableMetadata, Type,
+    DataFile, DataFileBuilder, Literal, PartitionSpec, PrimitiveLiteral, PrimitiveType, SchemaRef, Struct, StructType,
+    TableMetadata, Type,
 };
 
 /// The schema that a spec's partitions are typed by: the current one or, where it has lost a source column, the newest that
@@ -48,23 +48,10 @@ pub(super) fn promoted(values: &Struct, kinds: &StructType) -> Option<Struct> {
     Some(pairs().map(|(value, kind)| of(value, &kind.field_type).or_else(|| value.cloned())).collect())
 }
 
-/// The manifest with partitions in these types.
-pub(super) fn promote(manifest: Manifest, kinds: &StructType, spec_id: i32) -> Manifest {
-    if !manifest.entries().iter().any(|entry| promoted(entry.data_file().partition(), kinds).is_some()) {
-        return manifest;
-    }
-    let (entries, metadata) = manifest.into_parts();
-    let entry = |entry: &ManifestEntryRef| {
-        let mut file = copied(entry.data_file(), spec_id);
-        if let Some(values) = promoted(entry.data_file().partition(), kinds) {
-            file.partition(values);
-        }
-        // All that a file must have was copied: it can't fail.
-        let data_file = file.build().unwrap_or_else(|_| entry.data_file().clone());
-        ManifestEntry { data_file, ..entry.as_ref().clone() }
-    };
-    let entries = entries.iter().map(entry).collect();
-    Manifest::new(metadata, entries)
+/// The file with its partition in these types; `None` when it is already.
+pub(super) fn promoted_file(file: &DataFile, kinds: &StructType, spec_id: i32) -> Option<DataFile> {
+    let values = promoted(file.partition(), kinds)?;
+    copied(file, spec_id).partition(values).build().ok()
 }
 
 /// All that a manifest says of a file, to be changed.

@@ -3,7 +3,7 @@
 use iceberg::spec::FormatVersion;
 
 use super::deletes::{How, Op};
-use super::lake::{ID, Lake};
+use super::lake::{DAY, ID, Lake};
 use super::model::{Short, Write};
 
 const ROW: Short = (1, 1, 2, 1, 3);
@@ -66,4 +66,22 @@ async fn should_read_bounds_of_dates_that_are_timestamps_now() {
     let promote = Op::Write(Write::Evolve(7));
     let move_ = Op::Archive { cold: true, merge: false, between: vec![] };
     runs(FormatVersion::V3, &[append(0), sort, promote, move_, append(0), Op::Manifests, compact(None, vec![])]).await;
+}
+
+/// A file of positions names its data file by its bounds alone: it is in nobody else's way.
+#[tokio::test]
+async fn should_leave_alone_what_positions_of_another_file_are_not_for() {
+    let upsert = Write::Equality { part: Some(1), columns: vec![DAY], keys: vec![(0, 0, 0, 0, 1)], rows: vec![ROW] };
+    let pick = Write::Positions { part: 1, picks: vec![0], scoped: false };
+    let deletes = Op::Compact {
+        how: How::Deletes,
+        min_input_files: 1,
+        ratio: 0.1,
+        rewrite_all: false,
+        output_spec_id: None,
+        between: vec![],
+    };
+    let one = Op::Write(Write::Append { part: 1, rows: vec![(0, 0, 0, 0, 0)] });
+    let move_ = Op::Archive { cold: true, merge: false, between: vec![] };
+    runs(FormatVersion::V2, &[one, Op::Write(upsert), Op::Write(pick), deletes, move_]).await;
 }
