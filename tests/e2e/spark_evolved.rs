@@ -12,28 +12,33 @@ const ROWS: [&str; 4] = ["rows", "hash", "ids", "lineage"];
 
 struct Lake {
     _dir: tempfile::TempDir,
+    /// What the catalog is called.
+    name: &'static str,
     folder: String,
     catalog: String,
 }
 
 impl Lake {
     fn ask(&self, action: &str) -> Value {
-        spark("spark_evolved", action, "e", &self.folder)
+        spark("spark_evolved", action, self.name, &self.folder)
     }
 
     fn python(&self, script: &str, table: &str, more: &[&str]) -> String {
         let (uri, table) = (format!("uri=sqlite:///{}/catalog.db", self.folder), format!("db.{table}"));
-        python(script, &[&["--name", "e", "--prop", "type=sql", "--prop", &uri, "--table", &table], more].concat())
+        python(
+            script,
+            &[&["--name", self.name, "--prop", "type=sql", "--prop", &uri, "--table", &table], more].concat(),
+        )
     }
 
-    /// What PyIceberg and DuckDB read.
-    fn rows(&self, table: &str) -> Value {
-        let read: Value = serde_json::from_str(&self.python("rows.py", table, &[])).unwrap();
+    /// What PyIceberg reads, and DuckDB too unless `more` says otherwise.
+    fn rows(&self, table: &str, more: &[&str]) -> Value {
+        let read: Value = serde_json::from_str(&self.python("rows.py", table, more)).unwrap();
         // Spark does not count the bytes of files that it adopts.
         let counts = |problem: &&Value| table == "added" && problem.to_string().contains("total-files-size");
         let problems: Vec<&Value> = read["problems"].as_array().unwrap().iter().filter(|p| !counts(p)).collect();
         assert_eq!(problems, Vec::<&Value>::new(), "{table}: {read}");
-        json!([read["rows"], read["columns"], read["duckdb"]])
+        json!([read["rows"], read["columns"]])
     }
 
     /// Runs a verb over one table, which has to have something to do; then there is nothing left to do.
@@ -66,7 +71,7 @@ fn should_keep_every_row_of_tables_that_spark_evolved() {
     }
     let dir = tempfile::tempdir().unwrap();
     let folder = dir.path().display().to_string();
-    let lake = Lake { catalog: format!("sqlite://{folder}/catalog.db"), folder, _dir: dir };
+    let lake = Lake { catalog: format!("sqlite://{folder}/catalog.db"), name: "e", folder, _dir: dir };
     lake.ask("make");
     // As Flink writes them: by an id, by a column that will be renamed, and by one that will be dropped.
     for table in ["e2", "e3"] {
@@ -85,7 +90,9 @@ fn should_keep_every_row_of_tables_that_spark_evolved() {
         lake.run(&["compact", "--deletes", "--verify", "content"], table);
     }
     lake.check(&before, "after equality deletes became positions and vectors");
-    let others: Vec<Value> = TABLES.iter().map(|table| lake.rows(table)).collect();
+    // Where a Puffin file of Spark holds vectors that were replaced since, DuckDB 1.5 may take one for another.
+    let without_duckdb = |table: &str| if table == "e3" { &["--no-duckdb"][..] } else { &[] };
+    let others: Vec<Value> = TABLES.iter().map(|table| lake.rows(table, without_duckdb(table))).collect();
     // Three specs are in use (two where Spark rewrote files for its deletes); everything goes to the last one.
     for table in ["e1", "e2", "e3"] {
         let specs = before[format!("{table}.main")]["specs"].as_object().unwrap().clone();
@@ -118,7 +125,7 @@ fn should_keep_every_row_of_tables_that_spark_evolved() {
         lake.run(&["archive", "--config", &config, "--verify", "content"], table);
     }
     for (table, before) in TABLES.iter().zip(others) {
-        assert_eq!(lake.rows(table), before, "{table}");
+        assert_eq!(lake.rows(table, &[]), before, "{table}");
     }
     let tight = ["expire", "--retain-min", "1", "--retain-max", "1", "--older-than", "0s", "--min-age", "0s"];
     for table in TABLES {
@@ -128,4 +135,41 @@ fn should_keep_every_row_of_tables_that_spark_evolved() {
         assert!(report["files_removed"].as_u64() > Some(0), "{report}");
     }
     lake.check(&before, "after the archive and expiry");
+}
+
+/// Nanoseconds, times, UUIDs, fixed bytes, floats with NaN and two zeros; equality deletes by them, as Java's library (and
+/// Flink with it) writes and applies them.
+#[test]
+fn should_keep_what_java_wrote_of_types_that_spark_lacks() {
+    if !has_spark() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().display().to_string();
+    let lake = Lake { catalog: format!("sqlite://{folder}/catalog.db"), name: "n", folder, _dir: dir };
+    let ask = |action| spark("java_rows", action, "n", &lake.folder);
+    let before = ask("make");
+    let ids: Vec<i64> = before.as_array().unwrap().iter().map(|row| row[0].as_i64().unwrap()).collect();
+    // Times, a UUID, bytes; NaN, which is NaN, and -0.0 alone of the zeros, in the even partition; two columns.
+    let gone = [1, 3, 5, 7, 8, 9, 13, 0, 14, 28, 8, 22, 36, 20, 34];
+    assert!(
+        gone.iter().all(|id| !ids.contains(id)) && [2, 16, 15, 21, 11].iter().all(|id| ids.contains(id)),
+        "{ids:?}"
+    );
+    lake.run(&["compact", "--deletes", "--verify", "content"], "types");
+    assert_eq!(ask("read"), before, "after equality deletes became deletion vectors");
+    // DuckDB 1.5 does not know timestamptz_ns.
+    let others = lake.rows("types", &["--no-duckdb"]);
+    let sort = ["compact", "--strategy", "sort", "--sort-order", "local desc, key", "--min-input-files", "2"];
+    let report = lake.run(&[&sort[..], &["--verify", "content"]].concat(), "types");
+    assert_eq!((&report["files_after"], &report["delete_files_after"]), (&json!(2), &json!(0)), "{report}");
+    assert_eq!(ask("read"), before, "after a sort by nanoseconds");
+    assert_eq!(lake.rows("types", &["--no-duckdb"]), others);
+    // Which files the filter takes is told by bounds in nanoseconds.
+    let plan =
+        ["plan", "compact", "--table", "db.types", "--catalog", &lake.catalog, "--json", "--rewrite-all", "--where"];
+    for (filter, groups) in [("local >= '2023-11-16'", 0), ("local < '2023-11-15 00:00:00'", 1), ("number = 42", 2)] {
+        let plan = icewright(&[&plan[..], &[filter]].concat()).exits(0).json();
+        assert_eq!(plan["plans"][0]["tasks"].as_array().unwrap().len(), groups, "{filter}: {plan}");
+    }
 }

@@ -7,6 +7,7 @@ import math
 import re
 import struct
 
+import pyarrow as pa
 from pyiceberg.catalog import load_catalog
 
 
@@ -83,4 +84,10 @@ def digest(values):
 
 def columns(table):
     """An Arrow table as {column: digest}."""
-    return {name: digest(table.column(name).to_pylist()) for name in table.column_names}
+    return {name: digest(values(table.column(name))) for name in table.column_names}
+
+
+def values(column):
+    # Python's own times end at microseconds.
+    nanos = pa.types.is_timestamp(column.type) and column.type.unit == "ns"
+    return (column.cast(pa.int64()) if nanos else column).to_pylist()
