@@ -53,6 +53,7 @@ pub fn history(table: &LoadedTable) -> Result<History> {
         schemas: metadata.schemas_iter().map(|schema| schema.schema_id()).collect(),
         current_schema: metadata.current_schema_id(),
         specs_in_use: BTreeMap::new(),
+        schemas_in_use: BTreeMap::new(),
     })
 }
 

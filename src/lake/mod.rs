@@ -12,6 +12,7 @@ mod file_io;
 pub mod filesystem;
 mod footers;
 mod history;
+mod in_use;
 #[cfg(test)]
 pub(crate) mod intercepted;
 pub mod inventory;
@@ -43,6 +44,7 @@ pub use file_io::file_io;
 pub(crate) use footers::damaged;
 pub use footers::{codec_of, read_footers, read_metadata};
 pub use history::history;
+pub use in_use::in_use;
 pub use load::{LoadOptions, load_state};
 pub use locations::TableLocations;
 pub(crate) use manifest_info::manifest_info;

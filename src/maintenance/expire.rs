@@ -6,6 +6,7 @@
 //! 2. From *fresh* metadata it is computed what is reachable now. Crash: files that nothing refers to.
 //! 3. Data and delete files are removed, then manifests, then lists and statistics, then metadata files. Crash: as 2.
 
+use std::collections::HashMap;
 use std::time::Instant;
 
 use futures::stream;
@@ -14,7 +15,7 @@ use super::compact::finish;
 use super::{Maintenance, PolicyFor, own_locations};
 use crate::committer::{Committer, Expired, Retry};
 use crate::error::{Context, Error, Kind, Result};
-use crate::lake::{LoadedTable, history, references};
+use crate::lake::{LoadedTable, history, in_use};
 use crate::model::{ExpirePlan, ExpirePolicy, Removal, Status, TableName, TableReport};
 use crate::planner;
 use crate::reclaim::{Doomed, Heads, Reach, Remover};
@@ -91,11 +92,13 @@ impl Maintenance {
         let now = self.ambient.now_ms();
         let mut history = history(loaded)?;
         let mut plan = planner::expire::plan(&history, policy, now)?;
-        if policy.clean_expired_metadata && history.specs.len() > 1 {
+        if policy.clean_expired_metadata && (history.specs.len() > 1 || history.schemas.len() > 1) {
+            let mut seen = HashMap::new();
             for kept in &plan.kept {
                 let Some(snapshot) = loaded.metadata.snapshot_by_id(kept.id) else { continue };
-                let (manifests, _) = references::manifests_of(&loaded.store, snapshot.manifest_list()).await?;
-                history.specs_in_use.insert(kept.id, manifests.iter().map(|manifest| manifest.spec_id).collect());
+                let in_use = in_use(loaded, snapshot, &mut seen).await?;
+                history.specs_in_use.insert(kept.id, in_use.specs);
+                history.schemas_in_use.insert(kept.id, in_use.schemas);
             }
             plan = planner::expire::plan(&history, policy, now)?;
         }

@@ -80,6 +80,9 @@ pub struct History {
     pub current_schema: i32,
     /// Partition specs of all manifests, by snapshot; read only where old specs are to be cleaned.
     pub specs_in_use: BTreeMap<i64, BTreeSet<i32>>,
+    /// Schemas with columns that are gone from the current one, by which rows of a snapshot are deleted or partitioned; read
+    /// only where old schemas are to be cleaned.
+    pub schemas_in_use: BTreeMap<i64, BTreeSet<i32>>,
 }
 
 impl History {

@@ -3,7 +3,7 @@
 use iceberg::spec::FormatVersion;
 
 use super::deletes::{How, Op};
-use super::lake::{DAY, ID, Lake};
+use super::lake::{DAY, ID, Lake, NUM};
 use super::model::{Short, Write};
 
 const ROW: Short = (1, 1, 2, 1, 3);
@@ -84,4 +84,14 @@ async fn should_leave_alone_what_positions_of_another_file_are_not_for() {
     let one = Op::Write(Write::Append { part: 1, rows: vec![(0, 0, 0, 0, 0)] });
     let move_ = Op::Archive { cold: true, merge: false, between: vec![] };
     runs(FormatVersion::V2, &[one, Op::Write(upsert), Op::Write(pick), deletes, move_]).await;
+}
+
+/// Deletes by a column that is dropped since; then no snapshot has a schema with the column any more.
+#[tokio::test]
+async fn should_apply_deletes_by_a_column_that_no_snapshot_knows() {
+    let keys = vec![(9, 0, 2, 0, 0)];
+    let delete = Write::Equality { part: Some(0), columns: vec![NUM], keys, rows: Vec::new() };
+    let drop = Op::Write(Write::Evolve(1));
+    let ops = [append(0), Op::Write(delete), drop, append(1), Op::Expire, compact(None, vec![])];
+    runs(FormatVersion::V2, &ops).await;
 }

@@ -53,6 +53,7 @@ fn history(snapshots: Vec<SnapshotInfo>, mut refs: Vec<RefInfo>) -> History {
         schemas: BTreeSet::from([0]),
         current_schema: 0,
         specs_in_use: BTreeMap::new(),
+        schemas_in_use: BTreeMap::new(),
     }
 }
 
@@ -185,8 +186,15 @@ fn should_trim_the_log_and_clean_what_nothing_uses() {
     table.current_schema = 2;
     let cleaning = ExpirePolicy { clean_expired_metadata: true, ..policy(10, 20) };
     let unknown = plan(&table, &cleaning, NOW).unwrap();
-    assert_eq!((unknown.specs, unknown.schemas), (vec![], vec![1]), "specs stay where nobody looked for them");
+    assert_eq!((unknown.specs, unknown.schemas), (vec![], vec![]), "both stay where nobody looked for them");
     table.specs_in_use = (1..=3).map(|id| (id, BTreeSet::from([1]))).collect();
+    table.schemas_in_use = (1..=3).map(|id| (id, BTreeSet::from([1]))).collect();
+    assert_eq!(
+        plan(&table, &cleaning, NOW).unwrap().schemas,
+        Vec::<i32>::new(),
+        "deletes by a column that it alone has"
+    );
+    table.schemas_in_use = (1..=3).map(|id| (id, BTreeSet::new())).collect();
     let made = plan(&table, &cleaning, NOW).unwrap();
     assert_eq!((made.specs, made.schemas, made.trim_log_to), (vec![2], vec![1], Some(20)));
     table.metadata_versions = 20;
