@@ -8,112 +8,14 @@ use iceberg::spec::FormatVersion;
 use proptest::prelude::*;
 
 use super::archive3::to_tier;
-use super::home::SPECS;
-use super::lake::{DAY, EXTRA, FLAG, ID, Lake, NUM, PART, PRICE, RATIO, RAW, RAW_AGAIN, Row, TEXT};
-use super::model::{EVOLUTIONS, Short, Write};
+use super::lake::{DAY, FLAG, ID, Lake, NUM, PRICE, RATIO, RAW, Row, TEXT};
+use super::model::Write;
 use super::reader::{Value, read};
+use super::strategies::{How, Op, Sizes, op};
 use crate::model::{
     Arrangement, CompactPolicy, Curve, ExpirePolicy, MIB, ManifestPolicy, Plan, SortField, Status, TableReport, Verify,
 };
 use crate::planner::seal;
-
-/// What happens to a table.
-#[derive(Debug, Clone)]
-pub(super) enum Op {
-    Write(Write),
-    /// Makes a branch, unless there is one.
-    Branch,
-    /// A move of everything to a tier.
-    Archive {
-        cold: bool,
-        /// Whether small files are merged.
-        merge: bool,
-        between: Vec<Write>,
-    },
-    /// A compaction, with other writers at work between its plan and its commit.
-    Compact {
-        how: How,
-        min_input_files: u64,
-        ratio: f64,
-        rewrite_all: bool,
-        output_spec_id: Option<i32>,
-        between: Vec<Write>,
-    },
-    Manifests,
-    /// Only the newest snapshot stays, and what a branch holds.
-    Expire,
-}
-
-/// A kind of compaction.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum How {
-    BinPack,
-    Deletes,
-    Sort,
-    ZOrder,
-    Hilbert,
-}
-
-const COLUMNS: [i32; 11] = [ID, PART, TEXT, NUM, EXTRA, RATIO, PRICE, RAW, DAY, FLAG, RAW_AGAIN];
-
-fn short() -> impl Strategy<Value = Short> {
-    (0u8..12, 0u8..3, 0u8..3, 0u8..3, 0u8..30)
-}
-
-fn rows() -> impl Strategy<Value = Vec<Short>> {
-    prop::collection::vec(short(), 1..12)
-}
-
-fn write() -> impl Strategy<Value = Write> {
-    let columns = prop::sample::subsequence(COLUMNS.to_vec(), 1..=3);
-    let keys = prop::collection::vec(short(), 1..4);
-    let added = prop_oneof![Just(Vec::new()), rows()];
-    prop_oneof![
-        8 => (0i64..2, rows()).prop_map(|(part, rows)| Write::Append { part, rows }),
-        4 => (0i64..2, prop::collection::vec(any::<u16>(), 1..6), any::<bool>())
-            .prop_map(|(part, picks, scoped)| Write::Positions { part, picks, scoped }),
-        6 => (prop::option::weighted(0.7, 0i64..2), columns, keys, added)
-            .prop_map(|(part, columns, keys, rows)| Write::Equality { part, columns, keys, rows }),
-        2 => (0..EVOLUTIONS).prop_map(Write::Evolve),
-        1 => (0..SPECS).prop_map(Write::Respec),
-        1 => Just(Write::Upgrade),
-    ]
-}
-
-/// What other writers do between a plan and its commit.
-fn between() -> impl Strategy<Value = Vec<Write>> {
-    prop_oneof![2 => Just(Vec::new()), 1 => prop::collection::vec(write(), 1..3)]
-}
-
-fn compact() -> impl Strategy<Value = Op> {
-    let how = prop_oneof![
-        4 => Just(How::BinPack), 4 => Just(How::Deletes), 2 => Just(How::Sort), 1 => Just(How::ZOrder), 1 => Just(How::Hilbert)
-    ];
-    let ratio = prop_oneof![Just(0.1), Just(1.0)];
-    let spec = prop::option::weighted(0.3, 0..SPECS);
-    (how, 1u64..4, ratio, prop::bool::weighted(0.2), spec, between()).prop_map(
-        |(how, min_input_files, ratio, rewrite_all, output_spec_id, between)| Op::Compact {
-            how,
-            min_input_files,
-            ratio,
-            rewrite_all,
-            output_spec_id,
-            between,
-        },
-    )
-}
-
-fn op() -> impl Strategy<Value = Op> {
-    prop_oneof![
-        8 => write().prop_map(Op::Write),
-        2 => (any::<bool>(), any::<bool>(), between())
-            .prop_map(|(cold, merge, between)| Op::Archive { cold, merge, between }),
-        5 => compact(),
-        1 => Just(Op::Manifests),
-        1 => Just(Op::Expire),
-        1 => Just(Op::Branch),
-    ]
-}
 
 impl Lake {
     /// By names that the columns have by now.
@@ -137,12 +39,11 @@ impl Lake {
         }
     }
 
-    async fn compact(&mut self, policy: CompactPolicy, between: &[Write]) -> Result<(), String> {
-        let rewrite_all = policy.rewrite_all;
+    async fn compact(&mut self, policy: CompactPolicy, rests: bool, between: &[Write]) -> Result<(), String> {
         let policy_for = move |_: &_, _: &_| Ok(policy.clone());
         let planned = self.maintenance.plan_compaction(&self.name, &policy_for).await.map_err(|e| e.to_string())?;
         self.apply(Plan::Compact(planned.plan), between).await?;
-        if between.is_empty() && !rewrite_all {
+        if between.is_empty() && rests {
             let mut again =
                 self.maintenance.plan_compaction(&self.name, &policy_for).await.map_err(|e| e.to_string())?;
             let specs: BTreeSet<i32> = again.state.partitions.iter().map(|partition| partition.spec_id).collect();
@@ -241,7 +142,7 @@ impl Lake {
         let mut branch = None;
         for (number, op) in ops.iter().enumerate() {
             let done = match op {
-                Op::Compact { how, min_input_files, ratio, rewrite_all, output_spec_id, between } => {
+                Op::Compact { how, min_input_files, ratio, rewrite_all, sizes, output_spec_id, between } => {
                     let only_deletes = matches!(how, How::Deletes);
                     let metadata = lake.load().await.metadata;
                     let has_spec = |id: &i32| metadata.partition_spec_by_id(*id).is_some();
@@ -255,7 +156,9 @@ impl Lake {
                         verify: Verify::Content,
                         ..CompactPolicy::default()
                     };
-                    lake.compact(policy, between).await
+                    // Files that are cut as small as these are never large enough.
+                    let rests = !rewrite_all && !matches!(sizes, Sizes::Cut);
+                    lake.compact(sizes.of(policy), rests, between).await
                 }
                 Op::Archive { cold, merge, between } => lake.archive(*cold, *merge, between).await,
                 Op::Manifests | Op::Expire => lake.metadata_only(op).await,

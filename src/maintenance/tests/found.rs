@@ -2,9 +2,9 @@
 
 use iceberg::spec::FormatVersion;
 
-use super::deletes::{How, Op};
 use super::lake::{DAY, ID, Lake, NUM};
 use super::model::{Short, Write};
+use super::strategies::{How, Op, Sizes};
 
 const ROW: Short = (1, 1, 2, 1, 3);
 
@@ -17,7 +17,15 @@ fn delete() -> Write {
 }
 
 fn compact(output_spec_id: Option<i32>, between: Vec<Write>) -> Op {
-    Op::Compact { how: How::BinPack, min_input_files: 1, ratio: 0.1, rewrite_all: false, output_spec_id, between }
+    Op::Compact {
+        how: How::BinPack,
+        min_input_files: 1,
+        ratio: 0.1,
+        rewrite_all: false,
+        sizes: Sizes::One,
+        output_spec_id,
+        between,
+    }
 }
 
 async fn runs(version: FormatVersion, ops: &[Op]) {
@@ -60,6 +68,7 @@ async fn should_read_bounds_of_dates_that_are_timestamps_now() {
         min_input_files: 1,
         ratio: 0.1,
         rewrite_all: false,
+        sizes: Sizes::One,
         output_spec_id: None,
         between: vec![],
     };
@@ -78,6 +87,7 @@ async fn should_leave_alone_what_positions_of_another_file_are_not_for() {
         min_input_files: 1,
         ratio: 0.1,
         rewrite_all: false,
+        sizes: Sizes::One,
         output_spec_id: None,
         between: vec![],
     };

@@ -13,6 +13,7 @@ mod model;
 mod reader;
 mod reclaim3;
 mod repack;
+mod strategies;
 mod values;
 mod vectors;
 mod version3;
