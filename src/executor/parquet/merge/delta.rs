@@ -1,7 +1,7 @@
 //! The delta encodings (parquet-format, "Encodings"): numbers by their differences, byte arrays by their lengths.
 
 use super::compact::varint;
-use super::dictionary::{Layout, item};
+use super::dictionary::{Layout, copy_value, item};
 use super::stop::{Result, damaged, unfit};
 
 /// The block layout that every writer uses: 128 values in four miniblocks.
@@ -13,28 +13,23 @@ const MINIBLOCK: usize = BLOCK / MINIBLOCKS;
 
 /// Encodes little-endian integers of `W` bytes as DELTA_BINARY_PACKED.
 pub(super) fn encode<const W: usize>(plain: &[u8], out: &mut Vec<u8>) {
-    let (values, _) = plain.as_chunks::<W>();
-    encode_numbers::<W>(values.iter().map(|value| integer(*value)), values.len(), out);
+    encode_numbers::<W, _>(plain.as_chunks::<W>().0, integer, out);
 }
 
-fn encode_numbers<const W: usize>(mut values: impl Iterator<Item = i64>, count: usize, out: &mut Vec<u8>) {
+fn encode_numbers<const W: usize, T: Copy>(values: &[T], number: impl Fn(T) -> i64, out: &mut Vec<u8>) {
     varint(out, BLOCK as u64);
     varint(out, MINIBLOCKS as u64);
-    varint(out, count as u64);
-    let first = values.next().unwrap_or(0);
-    varint(out, zigzag(first));
-    let (mut last, mut deltas, mut filled) = (first, [0i64; BLOCK], 0);
-    for value in values {
-        deltas[filled] = difference::<W>(value, last);
-        last = value;
-        filled += 1;
-        if filled == BLOCK {
-            block::<W>(&mut deltas, filled, out);
-            filled = 0;
+    varint(out, values.len() as u64);
+    let mut last = values.first().map_or(0, |first| number(*first));
+    varint(out, zigzag(last));
+    let mut deltas = [0i64; BLOCK];
+    for some in values.get(1..).unwrap_or_default().chunks(BLOCK) {
+        for (delta, value) in deltas.iter_mut().zip(some) {
+            let value = number(*value);
+            *delta = difference::<W>(value, last);
+            last = value;
         }
-    }
-    if filled > 0 {
-        block::<W>(&mut deltas, filled, out);
+        block::<W>(&mut deltas, some.len(), out);
     }
 }
 
@@ -66,20 +61,23 @@ fn block<const W: usize>(deltas: &mut [i64; BLOCK], filled: usize, out: &mut Vec
 
 /// Packs 32 values of up to 64 bits.
 fn pack(values: &[u64; MINIBLOCK], width: u32, out: &mut Vec<u8>) {
-    let (mut bits, mut held) = (0u128, 0);
+    let (mut words, mut used) = ([0u64; MINIBLOCK], 0);
+    let (mut bits, mut held) = (0u64, 0);
     for value in values {
-        bits |= u128::from(*value) << held;
+        bits |= value << held;
         held += width;
         if held >= 64 {
-            #[expect(clippy::cast_possible_truncation, reason = "the lower half")]
-            out.extend_from_slice(&(bits as u64).to_le_bytes());
-            bits >>= 64;
+            words[used] = bits;
+            used += 1;
             held -= 64;
+            // What did not fit; nothing of it when the word is just full.
+            bits = value.checked_shr(width - held).unwrap_or(0);
         }
     }
+    words[used % MINIBLOCK] |= bits;
     // 32 values are a whole number of 4 bytes.
-    #[expect(clippy::cast_possible_truncation, reason = "fewer than 64 bits are left")]
-    out.extend_from_slice(&(bits as u64).to_le_bytes()[..held as usize / 8]);
+    let size = width as usize * MINIBLOCK / 8;
+    out.extend(words.iter().flat_map(|word| word.to_le_bytes()).take(size));
 }
 
 /// Decodes `count` integers into little-endian ones of `W` bytes; all bytes must be used.
@@ -177,19 +175,21 @@ impl Bits<'_> {
 
 /// Encodes PLAIN byte arrays as DELTA_LENGTH_BYTE_ARRAY.
 pub(super) fn encode_bytes(plain: &[u8], count: usize, out: &mut Vec<u8>) -> Result<()> {
-    let mut lengths = Vec::with_capacity(count);
+    let mut lengths: Vec<u32> = Vec::with_capacity(count);
     let mut at = 0;
     for _ in 0..count {
         let size = item(plain, at)?;
-        lengths.push(size as i64 - 4);
+        lengths.push(u32::try_from(size - 4).or_else(|_| damaged("a value is too long"))?);
         at += size;
     }
-    encode_numbers::<4>(lengths.iter().copied(), count, out);
-    let mut at = 0;
+    encode_numbers::<4, _>(&lengths, i64::from, out);
+    let (mut from, mut to) = (0, out.len());
+    out.resize(to + at - 4 * count, 0);
     for length in lengths {
-        let size = usize::try_from(length).unwrap_or(0);
-        out.extend_from_slice(&plain[at + 4..at + 4 + size]);
-        at += size + 4;
+        let length = length as usize;
+        copy_value(&plain[from + 4..], &mut out[to..], length);
+        from += length + 4;
+        to += length;
     }
     Ok(())
 }

@@ -107,23 +107,16 @@ impl Dictionary {
         }
     }
 
-    /// Most values are short: they are copied in one piece of a fixed size, and what is too much is written over.
     fn gather_bytes(&self, indices: &[u32], out: &mut Vec<u8>) {
-        const SHORT: usize = 32;
         let place = |index: u32| (self.offsets[index as usize] as usize, self.offsets[index as usize + 1] as usize);
         let total: usize = indices.iter().map(|index| place(*index)).map(|(start, end)| end - start).sum();
         let mut at = out.len();
-        out.resize(at + total + SHORT, 0);
+        out.resize(at + total, 0);
         for index in indices {
             let (start, end) = place(*index);
-            let length = end - start;
-            match (self.plain[start..].first_chunk::<SHORT>(), out[at..].first_chunk_mut::<SHORT>()) {
-                (Some(from), Some(to)) if length <= SHORT => *to = *from,
-                _ => out[at..at + length].copy_from_slice(&self.plain[start..end]),
-            }
-            at += length;
+            copy_value(&self.plain[start..], &mut out[at..], end - start);
+            at += end - start;
         }
-        out.truncate(at);
     }
 
     /// Fails for an index that is outside.
@@ -238,6 +231,16 @@ impl Merged {
             slots[slot] = u32::try_from(number).unwrap_or(u32::MAX - 1) + 1;
         }
         self.slots = slots;
+    }
+}
+
+/// Copies the first bytes of one slice to another, which is filled from its beginning to its end. Most values are short:
+/// they are copied in one piece of a fixed size, and what is too much is written over by the next one.
+pub(super) fn copy_value(from: &[u8], to: &mut [u8], length: usize) {
+    const SHORT: usize = 32;
+    match (from.first_chunk::<SHORT>(), to.first_chunk_mut::<SHORT>()) {
+        (Some(from), Some(to)) if length <= SHORT => *to = *from,
+        _ => to[..length].copy_from_slice(&from[..length]),
     }
 }
 

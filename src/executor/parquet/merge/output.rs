@@ -229,19 +229,28 @@ impl<'a> Output<'a> {
                 }
                 *number
             }));
+            self.note(start);
         } else {
-            self.indices.extend(indices.iter().map(|index| self.remap[*index as usize]));
+            self.make_room_to_note();
+            self.indices.extend(indices.iter().map(|index| {
+                let number = self.remap[*index as usize];
+                self.occurring[number as usize] = 1;
+                number
+            }));
         }
-        self.note(start);
     }
 
     /// Marks the values of new indices as occurring.
     fn note(&mut self, start: usize) {
-        let values = self.merged.as_ref().map_or(0, |merged| merged.values().len());
-        self.occurring.resize(values.max(self.occurring.len()), 0);
+        self.make_room_to_note();
         for index in &self.indices[start..] {
             self.occurring[*index as usize] = 1;
         }
+    }
+
+    fn make_room_to_note(&mut self) {
+        let values = self.merged.as_ref().map_or(0, |merged| merged.values().len());
+        self.occurring.resize(values.max(self.occurring.len()), 0);
     }
 
     fn gather(&mut self, dictionary: &Dictionary, indices: &[u32]) -> Result<()> {
