@@ -51,6 +51,11 @@ def make(spark, request):
     return read(spark, request)
 
 
+def drop(spark, request):
+    """Drops a column that rows were deleted by: Iceberg 1.10 can't read the table then."""
+    load(spark).updateSchema().deleteColumn("clock").commit()
+
+
 def row(jvm, n):
     """Odd numbers in one partition and day, even ones in the other; numbers that differ by a nanosecond alone."""
     zone = jvm.java.time.ZoneOffset.UTC

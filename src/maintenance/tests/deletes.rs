@@ -1,6 +1,6 @@
 //! Deletes of every kind, evolving schemas and partition specs, and writers in between, against a model in memory.
 //!
-//! `PROPTEST_CASES` sets the number of random tables (24).
+//! `PROPTEST_CASES` sets the number of random tables (48).
 
 use std::collections::BTreeSet;
 
@@ -189,7 +189,7 @@ impl Lake {
 }
 
 fn cases() -> u32 {
-    std::env::var("PROPTEST_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(24)
+    std::env::var("PROPTEST_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(48)
 }
 
 proptest! {
