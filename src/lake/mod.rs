@@ -51,7 +51,7 @@ pub(crate) use manifest_info::manifest_info;
 pub use partition_path::{partition_path, spec_path};
 pub use partition_types::{copied, partition_schema};
 pub(crate) use row_ids::RowIds;
-pub use spill::{Spill, SpillFile, spill_failed};
+pub use spill::{Spill, SpillBlock, SpillBlocks, SpillFile, spill_failed};
 pub use store::{FileInfo, Links, Location, Props, Store, match_key};
 
 use crate::error::{Error, Result};

@@ -4,9 +4,10 @@
 
 use std::fs::File;
 use std::io::{self, Write};
+use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::error::{Error, Result};
 use crate::model::{GIB, human_bytes};
@@ -105,6 +106,54 @@ impl Drop for SpillFile {
     }
 }
 
+/// Blocks of bytes in one temporary file, which is made when the first one comes. May be used by several threads.
+#[derive(Debug)]
+pub struct SpillBlocks {
+    spill: Spill,
+    file: Mutex<Option<SpillFile>>,
+}
+
+/// Where a block lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SpillBlock {
+    offset: u64,
+    /// Its bytes.
+    pub length: usize,
+}
+
+impl SpillBlocks {
+    /// No blocks yet.
+    pub fn new(spill: Spill) -> Self {
+        Self { spill, file: Mutex::default() }
+    }
+
+    /// Writes a block.
+    ///
+    /// # Errors
+    /// `InvalidInput` when the folder can't be written to, `Exhausted` at the cap or when the disk is full.
+    pub fn write(&self, bytes: &[u8]) -> Result<SpillBlock> {
+        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        let file = match &mut *file {
+            Some(file) => file,
+            none => none.insert(self.spill.file()?),
+        };
+        let block = SpillBlock { offset: file.written, length: bytes.len() };
+        file.write_all(bytes).map_err(spill_failed)?;
+        Ok(block)
+    }
+
+    /// Reads a block into a buffer, which has its length then.
+    ///
+    /// # Errors
+    /// `Exhausted` when the system does not give it back.
+    pub fn read(&self, block: SpillBlock, into: &mut Vec<u8>) -> Result<()> {
+        into.resize(block.length, 0);
+        let file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(file) = &*file else { return Err(Error::internal("a block of no temporary file")) };
+        file.file.read_exact_at(into, block.offset).map_err(spill_failed)
+    }
+}
+
 /// An error of a temporary file: our own one when there is one inside (the cap), otherwise what the system says.
 pub fn spill_failed(error: io::Error) -> Error {
     match error.downcast::<Error>() {
@@ -119,6 +168,22 @@ pub fn spill_failed(error: io::Error) -> Error {
 mod tests {
     use super::*;
     use crate::error::Kind;
+
+    #[test]
+    fn should_give_blocks_back_and_their_space() {
+        let spill = Spill::new(std::env::temp_dir(), 2 * PIECE);
+        let blocks = SpillBlocks::new(spill.clone());
+        let contents: Vec<Vec<u8>> = (0..10).map(|n| vec![n; usize::from(n) * 1000]).collect();
+        let places: Vec<SpillBlock> = contents.iter().map(|bytes| blocks.write(bytes).unwrap()).collect();
+        let mut read = Vec::new();
+        for (place, bytes) in places.iter().zip(&contents).rev() {
+            blocks.read(*place, &mut read).unwrap();
+            assert_eq!(&read, bytes);
+        }
+        assert_eq!(blocks.write(&[0; 3 << 20]).unwrap_err().kind(), Kind::Exhausted);
+        drop(blocks);
+        assert_eq!(spill.used(), 0);
+    }
 
     #[test]
     fn should_keep_the_cap_and_give_space_back() {
