@@ -28,14 +28,19 @@ const UNPACKED: u64 = 16;
 pub(crate) struct Share<'a> {
     /// Holds the memory until the task is done.
     _permit: SemaphorePermit<'a>,
-    /// What it holds in all.
-    pub(crate) bytes: u64,
     /// The most compressed bytes of a row group.
     pub(crate) row_group_bytes: u64,
     /// Threads.
     pub(crate) workers: usize,
     /// What a sort may hold of rows and their keys.
     pub(crate) to_sort: u64,
+}
+
+/// What deletes may hold while they are read.
+#[derive(Debug)]
+pub(crate) struct ForDeletes<'a> {
+    _permit: SemaphorePermit<'a>,
+    pub(crate) bytes: u64,
 }
 
 /// Shares memory between tasks.
@@ -51,6 +56,26 @@ impl Budget {
     pub(crate) fn new(memory: u64) -> Self {
         let units = u32::try_from(memory.saturating_sub(OVERHEAD) / MIB).unwrap_or(u32::MAX >> 4).max(1);
         Self { total: memory, units, permits: Semaphore::new(units as usize) }
+    }
+
+    /// Sets memory aside for the masks of tasks that wait: what is wanted, but a small part of the budget at most, and
+    /// nothing of one that is hardly enough for a task. Says how much it is.
+    pub(crate) fn reserve(&mut self, wanted: u64) -> u64 {
+        let least = (PER_WORKER + SMALLEST_ROW_GROUP * COPIES) / MIB;
+        let most = (self.units / 16).min(self.units.saturating_sub(u32::try_from(least).unwrap_or(u32::MAX)));
+        let units = u32::try_from(wanted.div_ceil(MIB)).unwrap_or(u32::MAX).min(most);
+        self.units -= units;
+        self.permits = Semaphore::new(self.units as usize);
+        u64::from(units) * MIB
+    }
+
+    /// Waits for memory to read deletes with: what is wanted, or all that there is. Nothing is encoded with it, so what row
+    /// groups would need is free for keys.
+    pub(crate) async fn acquire_for_deletes(&self, wanted: u64) -> Result<ForDeletes<'_>> {
+        let units = u32::try_from(wanted.div_ceil(MIB)).unwrap_or(u32::MAX).clamp(1, self.units);
+        let permit = self.permits.acquire_many(units).await;
+        let permit = permit.map_err(|e| Error::internal("the memory budget was closed").caused_by(e))?;
+        Ok(ForDeletes { _permit: permit, bytes: u64::from(units) * MIB })
     }
 
     /// Waits for one task's share. A small budget means fewer workers and smaller row groups before it makes a task
@@ -75,7 +100,7 @@ impl Budget {
             .acquire_many(wanted)
             .await
             .map_err(|e| Error::internal("the memory budget was closed").caused_by(e))?;
-        Ok(Share { _permit: permit, bytes: u64::from(wanted) * MIB, row_group_bytes, workers, to_sort: 0 })
+        Ok(Share { _permit: permit, row_group_bytes, workers, to_sort: 0 })
     }
 
     /// The same for a task that sorts: it has half of the budget, so that two may run, or what its rows take when they are
@@ -108,7 +133,7 @@ impl Budget {
             .await
             .map_err(|e| Error::internal("the memory budget was closed").caused_by(e))?;
         let workers = usize::try_from(workers).unwrap_or(1);
-        Ok(Share { _permit: permit, bytes: u64::from(wanted) * MIB, row_group_bytes, workers, to_sort })
+        Ok(Share { _permit: permit, row_group_bytes, workers, to_sort })
     }
 }
 
@@ -130,6 +155,21 @@ mod tests {
         assert_eq!(share(192, 2).await, Some((12, 1)));
         assert_eq!(share(144, 1).await, Some((8, 1)));
         assert_eq!(share(143, 1).await, None);
+    }
+
+    #[tokio::test]
+    async fn should_set_aside_a_small_part_and_give_deletes_what_there_is() {
+        let mut budget = Budget::new(512 * MIB);
+        assert_eq!(budget.reserve(3 * MIB - 5), 3 * MIB);
+        assert_eq!(budget.reserve(u64::MAX), 27 * MIB);
+        assert_eq!(budget.acquire_for_deletes(7 * MIB).await.unwrap().bytes, 7 * MIB);
+        let all = budget.acquire_for_deletes(u64::MAX).await.unwrap();
+        assert_eq!(all.bytes, (448 - 30) * MIB);
+        let other = tokio::time::timeout(std::time::Duration::from_millis(20), budget.acquire_for_deletes(1));
+        assert!(other.await.is_err());
+        let mut least = Budget::new(144 * MIB);
+        assert_eq!(least.reserve(u64::MAX), 0);
+        assert!(least.acquire(&CompactPolicy::default(), 1, u64::MAX).await.is_ok());
     }
 
     #[tokio::test]

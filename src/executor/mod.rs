@@ -10,6 +10,7 @@ mod content;
 mod cut;
 mod defaults;
 mod deletes;
+mod found;
 mod lanes;
 mod lineage;
 mod parquet;
@@ -40,10 +41,10 @@ pub mod internals {
 
 use crate::error::{Context, Error, Result};
 use crate::lake::{Ambient, Spill, Store};
-use crate::model::{CompactPolicy, MIB, NewFile, Outcome, RewriteTask, Route, TableName, TaskDelete, Verify};
+use crate::model::{CompactPolicy, NewFile, Outcome, RewriteTask, Route, TableName, TaskDelete, Verify};
 use crate::telemetry::Progress;
 use budget::Budget;
-use deletes::Masks;
+use deletes::{MaskRoom, Masks, Shared};
 use lanes::{Held, Lanes};
 use source::Source;
 
@@ -54,7 +55,7 @@ pub struct ExecutorSettings {
     pub memory: u64,
     /// Threads that encode columns of one group.
     pub workers: usize,
-    /// Where rows go that are sorted and do not fit into memory.
+    /// Where rows and keys go that do not fit into memory.
     pub spill: Spill,
 }
 
@@ -86,13 +87,13 @@ pub struct Executor {
     settings: ExecutorSettings,
     budget: Budget,
     lanes: Lanes,
+    /// Tasks that share deletes, and the memory for what was found of those that wait.
+    shared: Shared,
+    masks: MaskRoom,
     store: Arc<Store>,
     ambient: Arc<Ambient>,
     progress: Arc<Progress>,
 }
-
-/// What a worker holds while it reads key columns.
-const KEY_BUFFERS: u64 = 24 * MIB;
 
 /// Everything that one running task needs, on its own thread.
 pub(crate) struct Job {
@@ -120,7 +121,8 @@ impl Executor {
     pub fn new(settings: ExecutorSettings, store: Arc<Store>, ambient: Arc<Ambient>, progress: Arc<Progress>) -> Self {
         let budget = Budget::new(settings.memory);
         let lanes = Lanes::new(settings.workers);
-        Self { settings, budget, lanes, store, ambient, progress }
+        let (shared, masks) = (Shared::default(), MaskRoom::new(0));
+        Self { settings, budget, lanes, shared, masks, store, ambient, progress }
     }
 
     /// Rewrites one group of files. Waits until its memory is free; leaves nothing behind when it fails.
@@ -132,6 +134,8 @@ impl Executor {
     pub async fn rewrite(&self, task: &RewriteTask, table: &TableContext, policy: &CompactPolicy) -> Result<Outcome> {
         let start = Instant::now();
         let what = || format!("rewriting group {} ({}) of {}", task.id, shown(&task.partition), table.table);
+        let deletes = self.deletes_of(task, table).await.while_doing(what)?;
+        let (rows_deleted, applied) = (deletes.rows, deletes.applied);
         let lanes = self.lanes.acquire(task).await?;
         let workers = lanes.workers.min(self.settings.workers).max(1);
         let share = match task.route {
@@ -139,14 +143,12 @@ impl Executor {
             _ => self.budget.acquire(policy, workers, row_group_bytes(task, policy)).await?,
         };
         let sources = source::open_all(&self.store, &task.inputs).await.while_doing(what)?;
-        // Nothing is encoded yet while deletes are read: what row groups will need is free for keys.
-        let memory = share.bytes.saturating_sub(share.workers as u64 * KEY_BUFFERS).max(MIB);
-        let mut job = Job {
+        let job = Job {
             task: task.clone(),
             table: table.clone(),
             policy: policy.clone(),
             sources,
-            masks: Masks::default(),
+            masks: deletes.masks,
             store: self.store.clone(),
             ambient: self.ambient.clone(),
             progress: self.progress.clone(),
@@ -157,22 +159,9 @@ impl Executor {
             spill: self.settings.spill.clone(),
             runtime: Handle::current(),
         };
-        let done = tokio::task::spawn_blocking(move || {
-            let deletes = deletes::resolve(&deletes::Inputs {
-                task: &job.task,
-                table: &job.table,
-                sources: &job.sources,
-                store: &job.store,
-                ambient: &job.ambient,
-                runtime: &job.runtime,
-                workers: job.workers,
-                memory,
-            })?;
-            job.masks = deletes.masks;
-            Ok((guarded(&job)?, deletes.rows, deletes.applied))
-        });
-        let done = done.await.map_err(|e| Error::internal("a worker thread died").caused_by(e));
-        let (outputs, rows_deleted, applied) = done.flatten().while_doing(what)?;
+        let done = tokio::task::spawn_blocking(move || guarded(&job)).await;
+        let done = done.map_err(|e| Error::internal("a worker thread died").caused_by(e));
+        let outputs = done.flatten().while_doing(what)?;
         let outputs = self.with_class(outputs, task.output.storage_class.as_deref()).await.while_doing(what)?;
         self.progress.task_done();
         let written = outputs.iter().map(|file| file.records).sum();

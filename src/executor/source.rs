@@ -12,7 +12,7 @@ use futures::{StreamExt, TryStreamExt};
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::basic::Type as Physical;
 use parquet::errors::ParquetError;
-use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData};
+use parquet::file::metadata::{ColumnChunkMetaData, PageIndexPolicy, ParquetMetaData};
 use parquet::file::reader::{ChunkReader, Length};
 
 use super::lineage::Lineage;
@@ -24,6 +24,8 @@ use crate::model::{InputFile, MIB};
 const OPENED_AT_ONCE: usize = 32;
 /// The size of one ranged read from an object store.
 const REMOTE_RANGE: u64 = 8 * MIB;
+/// Columns of a local file of at most so many bytes are read in one go.
+const WHOLE: u64 = 16 * MIB;
 /// The read buffer of a local file.
 const LOCAL_BUFFER: usize = 1 << 20;
 
@@ -127,6 +129,26 @@ impl Source {
         }
     }
 
+    /// The bytes of some top-level columns of a row group, and of what lies between them: read now, unless they are many
+    /// and at hand when they are needed.
+    pub(crate) async fn columns(&self, index: usize, roots: &[usize]) -> Result<Chunks> {
+        let descriptor = self.metadata.file_metadata().schema_descr();
+        let columns = self.metadata.row_group(index).columns().iter().enumerate();
+        let wanted = columns.filter(|(leaf, _)| roots.contains(&descriptor.get_column_root_idx(*leaf)));
+        let range = self.around(wanted.map(|(_, column)| column));
+        match &self.backing {
+            Backing::Local(_) => {
+                let file = self.row_group(index).await?;
+                let whole = range.end.saturating_sub(range.start) <= WHOLE;
+                if whole { file.preload(range).map_err(|e| damaged(&self.path, e)) } else { Ok(file) }
+            }
+            Backing::Remote(store) => {
+                let bytes = fetch(store, &self.path, range.clone()).await?;
+                Ok(Chunks { size: self.size, inner: Inner::Memory { start: range.start, bytes } })
+            }
+        }
+    }
+
     /// Rows.
     pub(crate) fn rows(&self) -> u64 {
         u64::try_from(self.metadata.file_metadata().num_rows()).unwrap_or(0)
@@ -140,8 +162,11 @@ impl Source {
 
     /// Where a row group's column chunks lie in the file.
     pub(crate) fn range(&self, index: usize) -> Range<u64> {
-        let columns = self.metadata.row_group(index).columns();
-        let ranges = columns.iter().map(|column| column.byte_range());
+        self.around(self.metadata.row_group(index).columns().iter())
+    }
+
+    fn around<'a>(&self, columns: impl Iterator<Item = &'a ColumnChunkMetaData>) -> Range<u64> {
+        let ranges = columns.map(|column| column.byte_range());
         let (mut start, mut end) = (u64::MAX, 0);
         for (offset, length) in ranges {
             start = start.min(offset);

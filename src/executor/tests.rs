@@ -4,6 +4,8 @@ mod deletes;
 mod equality;
 mod evolution;
 mod respec;
+mod running;
+mod shared;
 mod sorted;
 
 use std::path::Path;
@@ -47,6 +49,7 @@ struct Bench {
     inputs: Vec<InputFile>,
     deletes: Vec<TaskDelete>,
     memory: u64,
+    spill: Spill,
     respec: Option<Respec>,
 }
 
@@ -67,6 +70,7 @@ impl Bench {
             inputs: Vec::new(),
             deletes: Vec::new(),
             memory: 256 * MIB,
+            spill: Spill::new(std::env::temp_dir(), Spill::LIMIT),
             respec: None,
         }
     }
@@ -94,30 +98,6 @@ impl Bench {
 
     fn out(&self) -> String {
         self.dir.path().join("out").display().to_string()
-    }
-
-    async fn rewrite(&self, route: Route) -> Result<Outcome> {
-        let bytes = self.inputs.iter().map(|input| input.size).sum();
-        let task = RewriteTask {
-            id: 0,
-            spec_id: 0,
-            partition: String::new(),
-            why: TaskReason::EnoughFiles { files: 1 },
-            route,
-            route_why: RouteReason::AllFit,
-            inputs: self.inputs.clone(),
-            deletes: self.deletes.clone(),
-            respec: self.respec.clone(),
-            keeps_spec: None,
-            arrangement: self.policy.arrangement.clone(),
-            sort_order_id: self.policy.arrangement.order_id(),
-            output: OutputSpec { directory: self.out(), files: 1, bytes, cut_bytes: bytes, storage_class: None },
-            estimate: Estimate { bytes_read: bytes, bytes_written: bytes, seconds: 0.0, memory: 0 },
-        };
-        let settings = ExecutorSettings::new(self.memory, 2);
-        let ambient = Arc::new(Ambient::manual(0, if route == Route::Copy { 4 } else { 3 }));
-        let executor = Executor::new(settings, store(), ambient, Arc::default());
-        executor.rewrite(&task, &self.table, &self.policy).await
     }
 
     fn left_behind(&self) -> usize {

@@ -71,6 +71,13 @@ impl Piece<'_> {
         }
     }
 
+    fn rewrite(&self) -> Option<&RewriteTask> {
+        match self.doing {
+            Doing::Rewrite(task, _) => Some(task),
+            Doing::Transfer(_) | Doing::Reclass(_) => None,
+        }
+    }
+
     #[tracing::instrument(target = "spans", name = "group", skip_all, fields(task = self.id(), bytes = self.bytes()))]
     async fn run(&self, executor: &Executor, context: &TableContext) -> Result<Option<Outcome>> {
         match self.doing {
@@ -139,7 +146,8 @@ impl<'a> Run<'a> {
     /// A group that fails is remembered while the others go on (one poisonous group must not hold up a table), unless
     /// partial progress is off or the failure would hit every group alike.
     pub(super) async fn go(&mut self) -> Result<usize> {
-        let (context, executor) = self.executor()?;
+        let (context, mut executor) = self.executor()?;
+        executor.expect(self.work.pieces.iter().filter_map(Piece::rewrite));
         let committer = Committer::new(self.maintenance.catalog.clone(), self.maintenance.ambient.clone());
         let pieces = self.work.pieces.clone();
         let (hopeless, partial_progress) = (self.work.hopeless, self.work.partial_progress);

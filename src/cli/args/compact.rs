@@ -76,7 +76,7 @@ pub(in crate::cli) struct RewriteOptions {
     /// What is compared before a commit: stats, or content (a hash of every column as well) [default: stats]
     #[arg(long, env = "ICEWRIGHT_VERIFY", value_name = "WHAT")]
     verify: Option<String>,
-    /// Folder for what is sorted and does not fit into memory [default: the system's for temporary files]
+    /// Folder for rows and keys that do not fit into memory [default: the system's for temporary files]
     #[arg(long, env = "ICEWRIGHT_SPILL_DIR", value_name = "DIR")]
     pub(in crate::cli) spill_dir: Option<PathBuf>,
     /// The most bytes of temporary files [default: 16GiB]

@@ -12,74 +12,79 @@ use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, Parq
 use roaring::RoaringBitmap;
 use tokio::runtime::Handle;
 
+use super::gather::Gather;
 use super::vector;
 use crate::error::{Context, Error, Result};
 use crate::executor::columns::id;
 use crate::executor::source::{self, Source};
 use crate::executor::threads::{guarded, side_by_side};
 use crate::lake::{Store, damaged};
-use crate::model::{AppliedDelete, DELETE_FILE_PATH, DELETE_POS, DeleteContent, FileFormat, RewriteTask, TaskDelete};
+use crate::model::{DELETE_FILE_PATH, DELETE_POS, DeleteContent, FileFormat, RewriteTask, TaskDelete};
 
 /// Delete files that are read side by side: most are tiny, and the time goes into waiting for the store.
 const READ_AT_ONCE: usize = 8;
 /// Rows decoded at a time.
 const ROWS_AT_ONCE: usize = 8192;
 /// So many other files are remembered of a delete file; one that names more is kept until it applies to nothing.
-const MOST_OTHERS: usize = 10_000;
+pub(super) const MOST_OTHERS: usize = 10_000;
 
-/// Positions by input, as they come in.
+/// Reads positions of inputs.
 pub(super) struct Positions<'a> {
     /// Number and deletes of an input, by its location.
     inputs: HashMap<&'a str, (usize, &'a [u32])>,
-    deleted: Vec<Mutex<RoaringBitmap>>,
+    /// The inputs that deletion vectors are about, by the vector's number.
+    of_vectors: HashMap<u32, Vec<usize>>,
+    gathered: &'a Gather,
+}
+
+/// What a delete file was found to be about.
+pub(super) struct Found {
+    /// Its number in the task.
+    pub(super) number: u32,
+    /// The inputs that it names, whether it applies to them or not.
+    pub(super) named: RoaringBitmap,
+    /// Of those, the ones that it applies to.
+    pub(super) used: RoaringBitmap,
+    /// Files that it names and that are no inputs; `None` when there are too many.
+    pub(super) others: Option<BTreeSet<String>>,
 }
 
 impl<'a> Positions<'a> {
-    pub(super) fn new(task: &'a RewriteTask) -> Self {
+    /// Positions go to `gathered`.
+    pub(super) fn new(task: &'a RewriteTask, gathered: &'a Gather) -> Self {
         let inputs = task.inputs.iter().enumerate();
+        let mut of_vectors: HashMap<u32, Vec<usize>> = HashMap::new();
+        for (number, input) in inputs.clone() {
+            let is_vector =
+                |n: &&u32| task.deletes.get(**n as usize).is_some_and(|delete| delete.format == FileFormat::Puffin);
+            for vector in input.deletes.iter().filter(is_vector) {
+                of_vectors.entry(*vector).or_default().push(number);
+            }
+        }
         Self {
             inputs: inputs.map(|(number, input)| (input.path.as_str(), (number, input.deletes.as_slice()))).collect(),
-            deleted: task.inputs.iter().map(|_| Mutex::default()).collect(),
-        }
-    }
-
-    /// The deleted positions of every input.
-    pub(super) fn finish(self) -> impl Iterator<Item = RoaringBitmap> {
-        self.deleted.into_iter().map(|deleted| deleted.into_inner().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// Adds deleted positions of an input.
-    pub(super) fn add(&self, input: usize, positions: &[u32]) {
-        if !positions.is_empty() {
-            let mut deleted = self.deleted[input].lock().unwrap_or_else(PoisonError::into_inner);
-            positions.iter().for_each(|position| {
-                deleted.insert(*position);
-            });
+            of_vectors,
+            gathered,
         }
     }
 
     /// Reads all position delete files of a task.
-    pub(super) fn read_all(
-        &self,
-        task: &RewriteTask,
-        store: &Arc<Store>,
-        runtime: &Handle,
-    ) -> Result<Vec<AppliedDelete>> {
+    pub(super) fn read_all(&self, task: &RewriteTask, store: &Arc<Store>, runtime: &Handle) -> Result<Vec<Found>> {
         let wanted: Vec<(u32, &TaskDelete)> =
             (0..).zip(&task.deletes).filter(|(_, delete)| delete.content == DeleteContent::Position).collect();
         let done = Mutex::new(Vec::new());
         side_by_side(READ_AT_ONCE, wanted.len(), |index| {
             let (number, delete) = wanted[index];
-            let applied = guarded(|| self.read(number, delete, store, runtime))
+            let found = guarded(|| self.read(number, delete, store, runtime))
                 .while_doing(|| format!("reading delete file {}", delete.key))?;
-            done.lock().unwrap_or_else(PoisonError::into_inner).push(applied);
+            done.lock().unwrap_or_else(PoisonError::into_inner).push(found);
             Ok(())
         })?;
         Ok(done.into_inner().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// A deletion vector: it stands for one data file.
-    fn vector(&self, number: u32, delete: &TaskDelete, store: &Arc<Store>, runtime: &Handle) -> Result<AppliedDelete> {
+    fn vector(&self, number: u32, delete: &TaskDelete, store: &Arc<Store>, runtime: &Handle) -> Result<Found> {
         let (Some(offset), Some(length)) = (delete.key.offset, delete.length) else {
             return Err(Error::corrupt("its manifest does not say where the deletion vector is"));
         };
@@ -93,21 +98,20 @@ impl<'a> Positions<'a> {
             return Err(Error::corrupt(format!("it has {found} positions, its manifest says {}", delete.records))
                 .hint("the file is not the one that was committed: restore it; nothing was changed"));
         }
-        for (input, _) in self.inputs.values().filter(|(_, deletes)| deletes.contains(&number)) {
+        let mut found = Found::new(number);
+        for input in self.of_vectors.get(&number).into_iter().flatten() {
+            if !positions.is_empty() {
+                found.used.insert(numbered(*input)?);
+            }
             // What is beyond 2^32 is beyond the end of the input.
             if let Some((_, low)) = positions.bitmaps().find(|(high, _)| *high == 0) {
-                *self.deleted[*input].lock().unwrap_or_else(PoisonError::into_inner) |= low;
+                self.gathered.add_all(*input, low)?;
             }
         }
-        Ok(AppliedDelete {
-            key: delete.key.clone(),
-            used: !positions.is_empty(),
-            others: Some(Vec::new()),
-            stays: false,
-        })
+        Ok(found)
     }
 
-    fn read(&self, number: u32, delete: &TaskDelete, store: &Arc<Store>, runtime: &Handle) -> Result<AppliedDelete> {
+    fn read(&self, number: u32, delete: &TaskDelete, store: &Arc<Store>, runtime: &Handle) -> Result<Found> {
         if delete.format == FileFormat::Puffin {
             return self.vector(number, delete, store, runtime);
         }
@@ -118,7 +122,7 @@ impl<'a> Positions<'a> {
         }
         let (columns, arrow) = pair(&source)?;
         let bad = |e: parquet::errors::ParquetError| damaged(&source.path, e);
-        let mut found = Found { used: false, others: Some(BTreeSet::new()) };
+        let mut found = Found::new(number);
         for group in 0..source.metadata.num_row_groups() {
             let chunks = runtime.block_on(source.row_group(group))?;
             let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(chunks, arrow.clone())
@@ -128,42 +132,42 @@ impl<'a> Positions<'a> {
                 .build()
                 .map_err(bad)?;
             for batch in reader {
-                self.take(number, &batch.map_err(|e| bad(e.into()))?, columns[0] < columns[1], &mut found)?;
+                self.take(&batch.map_err(|e| bad(e.into()))?, columns[0] < columns[1], &mut found)?;
             }
         }
-        let others = found.others.map(|others| others.into_iter().collect());
-        Ok(AppliedDelete { key: delete.key.clone(), used: found.used, others, stays: false })
+        Ok(found)
     }
 
     /// Takes the pairs of one batch; rows are sorted by file, so there are long runs of one path.
-    fn take(&self, number: u32, batch: &RecordBatch, path_first: bool, found: &mut Found) -> Result<()> {
+    fn take(&self, batch: &RecordBatch, path_first: bool, found: &mut Found) -> Result<()> {
         let (path, pos) = if path_first { (0, 1) } else { (1, 0) };
         let (paths, positions) = (batch.column(path).as_string_view(), batch.column(pos).as_primitive::<Int64Type>());
         if paths.null_count() > 0 || positions.null_count() > 0 {
             return Err(Error::corrupt("it has a row without file or position"));
         }
         let (views, positions) = (paths.views(), positions.values());
-        let mut start = 0;
+        let (mut start, mut low) = (0, Vec::new());
         while start < views.len() {
             let path = paths.value(start);
             // Equal views are the same bytes; different ones may still be equal texts.
             let same = |index: &usize| views[*index] == views[start] || paths.value(*index) == path;
             let end = (start + 1..views.len()).take_while(same).last().map_or(start + 1, |last| last + 1);
             match self.inputs.get(path) {
-                Some((input, deletes)) if deletes.contains(&number) => {
-                    found.used = true;
-                    let mut deleted = self.deleted[*input].lock().unwrap_or_else(PoisonError::into_inner);
-                    for position in &positions[start..end] {
-                        if *position < 0 {
-                            return Err(Error::corrupt(format!("it has the position {position}")));
+                Some((input, deletes)) => {
+                    found.named.insert(numbered(*input)?);
+                    if deletes.contains(&found.number) {
+                        found.used.insert(numbered(*input)?);
+                        low.clear();
+                        for position in &positions[start..end] {
+                            if *position < 0 {
+                                return Err(Error::corrupt(format!("it has the position {position}")));
+                            }
+                            // What is beyond 2^32 is beyond the end of the input.
+                            low.extend(u32::try_from(*position));
                         }
-                        // What is beyond 2^32 is beyond the end of the input.
-                        if let Ok(position) = u32::try_from(*position) {
-                            deleted.insert(position);
-                        }
+                        self.gathered.add(*input, &low)?;
                     }
                 }
-                Some(_) => {}
                 None => found.remember(path),
             }
             start = end;
@@ -172,15 +176,12 @@ impl<'a> Positions<'a> {
     }
 }
 
-/// What a delete file was found to be about.
-struct Found {
-    /// It names an input that it applies to.
-    used: bool,
-    /// Files that it names and that are no inputs; `None` when there are too many.
-    others: Option<BTreeSet<String>>,
-}
-
 impl Found {
+    fn new(number: u32) -> Self {
+        let (named, used) = (RoaringBitmap::new(), RoaringBitmap::new());
+        Self { number, named, used, others: Some(BTreeSet::new()) }
+    }
+
     fn remember(&mut self, path: &str) {
         if let Some(known) = &mut self.others
             && !known.contains(path)
@@ -191,6 +192,10 @@ impl Found {
             }
         }
     }
+}
+
+fn numbered(input: usize) -> Result<u32> {
+    u32::try_from(input).map_err(|e| Error::internal("too many inputs").caused_by(e))
 }
 
 /// Where path and position are in the file, and how to read them: paths as views, so that equal ones are cheap to tell.

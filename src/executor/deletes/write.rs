@@ -8,6 +8,7 @@ use iceberg::spec::{NestedField, PrimitiveType, Schema, Type};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
 
+use super::gather::Gather;
 use super::positions::Positions;
 use crate::error::{Context, Error, Result};
 use crate::executor::parquet::{write_error, writer_properties};
@@ -21,6 +22,8 @@ use crate::model::{
 
 /// Pairs written at a time.
 const PAIRS_AT_ONCE: usize = 8192;
+/// Bytes of memory for positions that are read back.
+const READ_BACK: u64 = 32 << 20;
 
 /// Writes the masks of a job as position delete files.
 ///
@@ -160,9 +163,10 @@ pub(super) fn read_back(job: &Job, made: &[NewFile]) -> Result<()> {
     for input in &mut task.inputs {
         input.deletes = of_all.iter().chain(of_one.get(input.path.as_str()).into_iter().flatten()).copied().collect();
     }
-    let positions = Positions::new(&task);
-    positions.read_all(&task, &job.store, &job.runtime)?;
-    for (number, (found, input)) in positions.finish().zip(&task.inputs).enumerate() {
+    let gathered = Gather::new(task.inputs.len(), READ_BACK, &job.spill);
+    Positions::new(&task, &gathered).read_all(&task, &job.store, &job.runtime)?;
+    for (number, input) in task.inputs.iter().enumerate() {
+        let found = gathered.take(number)?;
         if !super::Mask::new(Arc::new(found)).same(&job.masks.of(number)?) {
             return Err(Error::internal(format!("the positions in {} are not those that were found", input.path))
                 .hint("nothing was committed for this group; please report this"));

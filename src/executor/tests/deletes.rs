@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 
 use super::*;
 use crate::executor::deletes::Mask;
-use crate::lake::Spill;
 use crate::model::{Arrangement, DeleteContent, DeleteKey, FileFormat};
 
 impl Bench {
@@ -77,12 +76,12 @@ impl Bench {
         self.inputs[input].deletes.push(number);
     }
 
-    fn path(&self, input: usize) -> String {
+    pub(super) fn path(&self, input: usize) -> String {
         self.inputs[input].path.clone()
     }
 }
 
-fn bench(files: i64, rows: usize) -> Bench {
+pub(super) fn bench(files: i64, rows: usize) -> Bench {
     let mut bench = Bench::new(json!([
         {"id": 1, "name": "id", "required": true, "type": "long"},
         {"id": 2, "name": "text", "required": false, "type": "string"},
@@ -115,7 +114,7 @@ fn bench(files: i64, rows: usize) -> Bench {
     bench
 }
 
-fn ids(outcome: &Outcome) -> Vec<i64> {
+pub(super) fn ids(outcome: &Outcome) -> Vec<i64> {
     let batches = outcome.outputs.iter().map(|file| read(&file.path));
     batches.flat_map(|batch| batch.column(0).as_primitive::<Int64Type>().values().to_vec()).collect()
 }

@@ -1,11 +1,13 @@
 //! Equality deletes on the way through a rewrite.
 
+use arrow_array::builder::FixedSizeBinaryBuilder;
+
 use super::*;
 use crate::model::DeleteContent;
 
 impl Bench {
     /// Writes an equality delete file and applies it to every input that is older.
-    fn equality(&mut self, ids: &[i32], columns: Vec<(Field, ArrayRef)>, sequence_number: i64) {
+    pub(super) fn equality(&mut self, ids: &[i32], columns: Vec<(Field, ArrayRef)>, sequence_number: i64) {
         let number = self.delete_file(columns, DeleteContent::Equality, sequence_number, ids);
         for input in self.inputs.iter_mut().filter(|input| input.sequence_number < sequence_number) {
             input.deletes.push(number);
@@ -13,7 +15,7 @@ impl Bench {
     }
 }
 
-fn long(name: &str, id: i32, values: &[Option<i64>]) -> (Field, ArrayRef) {
+pub(super) fn long(name: &str, id: i32, values: &[Option<i64>]) -> (Field, ArrayRef) {
     (with_id(Field::new(name, DataType::Int64, true), id), Arc::new(Int64Array::from(values.to_vec())))
 }
 
@@ -120,19 +122,36 @@ async fn should_look_into_structs() {
     assert_eq!(longs(&done, "n"), [Some(1)]);
 }
 
+/// Keys of 40 bytes.
+fn wide(numbers: impl Iterator<Item = u64>) -> (Field, ArrayRef) {
+    let mut values = FixedSizeBinaryBuilder::new(40);
+    for number in numbers {
+        let mut value = [7; 40];
+        value[..8].copy_from_slice(&number.to_be_bytes());
+        values.append_value(value).unwrap();
+    }
+    let array: ArrayRef = Arc::new(values.finish());
+    (with_id(Field::new("w", array.data_type().clone(), true), 1), array)
+}
+
 #[tokio::test]
 async fn should_stay_within_little_memory_and_find_the_same() {
-    // Two million keys take some 80 MB in a table: with 150 MiB of budget in all, partitions have to go to disk.
-    let mut bench = Bench::new(json!([{"id": 1, "name": "n", "required": false, "type": "long"}]));
-    let numbers: Vec<Option<i64>> = (0..200_000).map(|n| Some(n * 17)).collect();
-    bench.write(vec![long("n", 1, &numbers)], plain());
-    let keys: Vec<Option<i64>> = (0..2_000_000).map(|n| Some(n * 3)).collect();
-    bench.equality(&[1], vec![long("n", 1, &keys)], 2);
+    // A million and a half of such keys take 70 MB in a table: with 144 MiB of budget in all, most of them go to disk.
+    let mut bench = Bench::new(json!([{"id": 1, "name": "w", "required": false, "type": "fixed[40]"}]));
+    bench.write(vec![wide((0..100_000).map(|n| n * 17))], plain());
+    bench.equality(&[1], vec![wide((0..1_500_000).map(|n| n * 3))], 2);
     bench.policy.verify = Verify::Stats;
-    bench.memory = 150 * MIB;
+    bench.memory = 144 * MIB;
+    bench.spill = Spill::new(std::env::temp_dir(), MIB);
+    let error = bench.rewrite(Route::Encode).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Exhausted, "{error}");
+    assert!(error.hint_text().unwrap().contains("--spill-limit"), "{error}");
+    assert_eq!((bench.spill.used(), bench.left_behind()), (0, 0));
+    bench.spill = Spill::new(std::env::temp_dir(), Spill::LIMIT);
     let done = bench.rewrite(Route::Encode).await.unwrap();
-    let expected: Vec<Option<i64>> =
-        numbers.into_iter().filter(|n| n.is_some_and(|n| n % 3 != 0 || n >= 6_000_000)).collect();
-    assert_eq!(longs(&done, "n"), expected);
-    assert_eq!(done.rows_deleted, 200_000 - expected.len() as u64);
+    let living = (0..100_000u64).map(|n| n * 17).filter(|n| n % 3 != 0 || *n >= 4_500_000);
+    let (_, expected) = wide(living);
+    let found: Vec<ArrayRef> = done.outputs.iter().map(|file| read(&file.path).column(0).clone()).collect();
+    assert_eq!((found.len(), &found[0]), (1, &expected));
+    assert_eq!(done.rows_deleted, 100_000 - expected.len() as u64);
 }

@@ -2,16 +2,24 @@
 
 use std::sync::Arc;
 
-use arrow_array::ArrayRef;
+use arrow_array::{ArrayRef, RecordBatch};
+use arrow_schema::DataType;
 use iceberg::spec::{NestedField, NestedFieldRef, Schema, StructType, Type};
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::errors::ParquetError;
+use tokio::runtime::Handle;
 
+use super::encode::width;
 use crate::error::{Error, Result};
 use crate::executor::TableContext;
 use crate::executor::columns::{Matched, match_columns};
-use crate::executor::deletes::Mask;
-use crate::executor::parquet::{RowGroupInput, read_root};
-use crate::executor::source::{Chunks, Source};
+use crate::executor::source::Source;
+use crate::lake::damaged;
 use crate::lake::parquet_schema::{WriteSchema, write_schema};
+
+/// Rows decoded at a time.
+const ROWS_AT_ONCE: usize = 8192;
 
 /// One schema a delete column: the column alone, below its parent structs, in the table's newest type for it.
 #[derive(Debug)]
@@ -44,37 +52,74 @@ impl KeyColumns {
         self.0.iter().map(|column| match_columns(source, &column.arrow, table)).collect()
     }
 
-    /// Reads one row group, in batches of rows.
+    /// The width of a key, where all have the same.
+    pub(super) fn width(&self) -> Option<usize> {
+        let kinds: Vec<&DataType> = self.0.iter().map(|column| leaf(column.arrow.field(0).data_type())).collect();
+        width(&kinds)
+    }
+
+    /// Reads one row group, in batches of rows, each with the position of its first row.
     pub(super) fn read(
         &self,
         source: &Source,
         matched: &[Matched],
         row_group: usize,
-        chunks: Chunks,
+        runtime: &Handle,
         take: &mut impl FnMut(u64, &[ArrayRef]) -> Result<()>,
     ) -> Result<()> {
-        let input = RowGroupInput { chunks, mask: Mask::default() };
-        let mut columns: Vec<Vec<ArrayRef>> = Vec::with_capacity(self.0.len());
-        for (column, matched) in self.0.iter().zip(matched) {
-            let mut batches = Vec::new();
-            read_root(source, matched, 0, column.arrow.field(0), row_group, &input, &mut |values| {
-                batches.push(values.clone());
-                Ok(())
-            })?;
-            columns.push(batches);
-        }
-        // All columns come in batches of the same rows.
-        let mut first = source.first_row(row_group);
-        for index in 0..columns.first().map_or(0, Vec::len) {
-            let batch: Vec<ArrayRef> = columns.iter().filter_map(|batches| batches.get(index).cloned()).collect();
-            let rows = batch.first().map_or(0, |column| column.len());
-            if batch.len() != self.0.len() || batch.iter().any(|column| column.len() != rows) {
-                return Err(Error::corrupt("its columns have different numbers of rows"));
+        let bad = |e: ParquetError| damaged(&source.path, e);
+        let mut roots: Vec<usize> = matched.iter().filter_map(|column| column.roots[0]).collect();
+        roots.sort_unstable();
+        roots.dedup();
+        let first = source.first_row(row_group);
+        let rows = usize::try_from(source.metadata.row_group(row_group).num_rows()).unwrap_or(0);
+        let mut seen = 0;
+        let mut pass = |read: Option<&RecordBatch>, rows: usize| {
+            let found = self.0.iter().zip(matched).map(|(column, matched)| {
+                let wanted = column.arrow.field(0);
+                let place = matched.roots[0].and_then(|root| roots.binary_search(&root).ok().zip(Some(root)));
+                match place.zip(read) {
+                    Some(((place, root), read)) => {
+                        matched.align(read.column(place), source.schema().field(root), wanted)
+                    }
+                    None => matched.missing(wanted, rows),
+                }
+            });
+            let found = found.collect::<Result<Vec<_>>>()?;
+            seen += rows;
+            take(first + (seen - rows) as u64, &found)
+        };
+        if roots.is_empty() {
+            for start in (0..rows).step_by(ROWS_AT_ONCE) {
+                pass(None, ROWS_AT_ONCE.min(rows - start))?;
             }
-            take(first, &batch)?;
-            first += rows as u64;
+            return Ok(());
+        }
+        let descriptor = source.metadata.file_metadata().schema_descr();
+        let chunks = runtime.block_on(source.columns(row_group, &roots))?;
+        let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(chunks, source.arrow.clone())
+            .with_projection(ProjectionMask::roots(descriptor, roots.iter().copied()))
+            .with_row_groups(vec![row_group])
+            .with_batch_size(ROWS_AT_ONCE)
+            .build()
+            .map_err(bad)?;
+        for batch in reader {
+            let batch = batch.map_err(|e| bad(e.into()))?;
+            pass(Some(&batch), batch.num_rows())?;
+        }
+        if seen != rows {
+            return Err(Error::corrupt(format!("a row group has {seen} rows instead of {rows}"))
+                .hint("the file is damaged: restore it; nothing was changed"));
         }
         Ok(())
+    }
+}
+
+/// The type of the value itself, below its parents.
+fn leaf(kind: &DataType) -> &DataType {
+    match kind {
+        DataType::Struct(fields) => fields.first().map_or(kind, |field| leaf(field.data_type())),
+        kind => kind,
     }
 }
 

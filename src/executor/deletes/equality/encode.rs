@@ -5,15 +5,23 @@ use std::sync::Arc;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float32Type, Float64Type};
 use arrow_array::{Array, ArrayRef};
-use arrow_buffer::NullBuffer;
+use arrow_buffer::{BooleanBuffer, Buffer, NullBuffer, OffsetBuffer};
 use arrow_schema::DataType;
 
+use super::hashed::hash;
 use crate::error::{Error, Result};
 
-/// The keys of one batch of rows.
+/// The keys of one batch of rows. Those of a single column are the column's own bytes; a null has none. Those of several
+/// columns, where a null is a value like others, are put together.
 pub(super) struct Keys {
-    columns: Vec<Column>,
+    bytes: Bytes,
+    nulls: Option<NullBuffer>,
     rows: usize,
+}
+
+enum Bytes {
+    Column(Values),
+    Joined { bytes: Vec<u8>, ends: Vec<usize> },
 }
 
 struct Column {
@@ -24,23 +32,59 @@ struct Column {
 enum Values {
     /// Values of one width.
     Fixed {
-        bytes: arrow_buffer::Buffer,
+        bytes: Buffer,
         offset: usize,
         width: usize,
     },
     /// Texts and bytes.
     Variable {
-        bytes: arrow_buffer::Buffer,
-        offsets: arrow_buffer::OffsetBuffer<i32>,
+        bytes: Buffer,
+        offsets: OffsetBuffer<i32>,
     },
-    Bits(arrow_buffer::BooleanBuffer),
+    Bits(BooleanBuffer),
+}
+
+/// The width of keys of columns of these types, where all have the same.
+pub(super) fn width(kinds: &[&DataType]) -> Option<usize> {
+    match kinds {
+        [DataType::Boolean] => Some(1),
+        [DataType::FixedSizeBinary(width)] => usize::try_from(*width).ok(),
+        [one] => one.primitive_width(),
+        _ => None,
+    }
+    .filter(|width| *width > 0)
+}
+
+impl Values {
+    fn get(&self, row: usize) -> &[u8] {
+        match self {
+            Self::Fixed { bytes, offset, width } => &bytes[(offset + row) * width..][..*width],
+            Self::Variable { bytes, offsets } => &bytes[at(offsets[row])..at(offsets[row + 1])],
+            Self::Bits(bits) => &[[0], [1]][usize::from(bits.value(row))],
+        }
+    }
+}
+
+fn at(offset: i32) -> usize {
+    usize::try_from(offset).unwrap_or(0)
 }
 
 impl Keys {
-    /// Prepares a batch of key columns.
+    /// The keys of a batch of key columns.
     pub(super) fn of(batch: &[ArrayRef]) -> Result<Self> {
         let rows = batch.first().map_or(0, |column| column.len());
-        Ok(Self { columns: batch.iter().map(column).collect::<Result<_>>()?, rows })
+        let mut columns = batch.iter().map(column).collect::<Result<Vec<_>>>()?;
+        if columns.len() == 1
+            && let Some(Column { values, nulls }) = columns.pop()
+        {
+            return Ok(Self { bytes: Bytes::Column(values), nulls, rows });
+        }
+        let (mut bytes, mut ends) = (Vec::new(), Vec::with_capacity(rows));
+        for row in 0..rows {
+            append(&columns, row, &mut bytes);
+            ends.push(bytes.len());
+        }
+        Ok(Self { bytes: Bytes::Joined { bytes, ends }, nulls: None, rows })
     }
 
     /// How many rows there are.
@@ -48,31 +92,62 @@ impl Keys {
         self.rows
     }
 
-    /// Appends the key of a row.
-    pub(super) fn append(&self, row: usize, key: &mut Vec<u8>) {
-        for (number, column) in self.columns.iter().enumerate() {
-            if column.nulls.as_ref().is_some_and(|nulls| nulls.is_null(row)) {
-                key.push(0);
-                continue;
-            }
-            key.push(1);
-            match &column.values {
-                Values::Fixed { bytes, offset, width } => {
-                    let start = (offset + row) * width;
-                    key.extend_from_slice(&bytes[start..start + width]);
-                }
-                Values::Variable { bytes, offsets } => {
-                    let (start, end) = (offsets[row], offsets[row + 1]);
-                    // With its length, or two texts could be divided in two ways. The last one ends where the key does.
-                    if number + 1 < self.columns.len() {
-                        key.extend_from_slice(&(end - start).to_le_bytes());
-                    }
-                    let at = |n: i32| usize::try_from(n).unwrap_or(0);
-                    key.extend_from_slice(&bytes[at(start)..at(end)]);
-                }
-                Values::Bits(bits) => key.push(u8::from(bits.value(row))),
-            }
+    /// Whether the key of a row is the null.
+    pub(super) fn is_null(&self, row: usize) -> bool {
+        self.nulls.as_ref().is_some_and(|nulls| nulls.is_null(row))
+    }
+
+    /// The rows whose key is the null.
+    pub(super) fn nulls(&self) -> impl Iterator<Item = usize> {
+        let some = self.nulls.iter().filter(|nulls| nulls.null_count() > 0);
+        some.flat_map(|nulls| (0..nulls.len()).filter(|row| nulls.is_null(*row)))
+    }
+
+    /// The key of a row; of one that is null, anything.
+    pub(super) fn get(&self, row: usize) -> &[u8] {
+        match &self.bytes {
+            Bytes::Column(values) => values.get(row),
+            Bytes::Joined { bytes, ends } => &bytes[row.checked_sub(1).map_or(0, |before| ends[before])..ends[row]],
         }
+    }
+
+    /// The hashes of all keys.
+    pub(super) fn hash_into(&self, hashes: &mut Vec<u64>) {
+        hashes.clear();
+        match &self.bytes {
+            Bytes::Column(Values::Fixed { bytes, offset, width }) => {
+                let bytes = &bytes[offset * width..(offset + self.rows) * width];
+                // The compiler knows what to do when it knows the width.
+                match width {
+                    4 => hashes.extend(bytes.as_chunks::<4>().0.iter().map(|key| hash(key))),
+                    8 => hashes.extend(bytes.as_chunks::<8>().0.iter().map(|key| hash(key))),
+                    16 => hashes.extend(bytes.as_chunks::<16>().0.iter().map(|key| hash(key))),
+                    width => hashes.extend(bytes.chunks_exact(*width).map(hash)),
+                }
+            }
+            Bytes::Column(Values::Variable { bytes, offsets }) => {
+                hashes.extend(offsets.windows(2).map(|ends| hash(&bytes[at(ends[0])..at(ends[1])])));
+            }
+            _ => hashes.extend((0..self.rows).map(|row| hash(self.get(row)))),
+        }
+    }
+}
+
+/// Appends the key of a row of several columns.
+fn append(columns: &[Column], row: usize, key: &mut Vec<u8>) {
+    for (number, column) in columns.iter().enumerate() {
+        if column.nulls.as_ref().is_some_and(|nulls| nulls.is_null(row)) {
+            key.push(0);
+            continue;
+        }
+        key.push(1);
+        let value = column.values.get(row);
+        // With its length, or two texts could be divided in two ways. The last one ends where the key does.
+        if matches!(column.values, Values::Variable { .. }) && number + 1 < columns.len() {
+            // Offsets of texts are below 2^31.
+            key.extend_from_slice(&u32::try_from(value.len()).unwrap_or(u32::MAX).to_le_bytes());
+        }
+        key.extend_from_slice(value);
     }
 }
 
@@ -133,15 +208,15 @@ mod tests {
 
     use super::*;
 
-    fn keys(batch: &[ArrayRef]) -> Vec<Vec<u8>> {
+    fn keys(batch: &[ArrayRef]) -> Vec<Option<Vec<u8>>> {
         let keys = Keys::of(batch).unwrap();
-        (0..keys.rows())
-            .map(|row| {
-                let mut key = Vec::new();
-                keys.append(row, &mut key);
-                key
-            })
-            .collect()
+        let mut hashes = Vec::new();
+        keys.hash_into(&mut hashes);
+        let nulls: Vec<usize> = keys.nulls().collect();
+        assert_eq!(nulls, (0..keys.rows()).filter(|row| keys.is_null(*row)).collect::<Vec<_>>());
+        let living = |row: &usize| !keys.is_null(*row);
+        assert!((0..keys.rows()).filter(living).all(|row| hashes[row] == hash(keys.get(row))));
+        (0..keys.rows()).map(|row| living(&row).then(|| keys.get(row).to_vec())).collect()
     }
 
     #[test]
@@ -151,7 +226,7 @@ mod tests {
             Arc::new(StringArray::from(vec![Some("bc"), Some("c"), Some(""), None, Some("bc"), Some("")]));
         let made = keys(&[a, b]);
         assert_eq!((&made[0], &made[2]), (&made[4], &made[5]));
-        let mut seen: HashMap<&Vec<u8>, u32> = HashMap::new();
+        let mut seen: HashMap<&Option<Vec<u8>>, u32> = HashMap::new();
         made.iter().for_each(|key| *seen.entry(key).or_default() += 1);
         assert_eq!(seen.len(), 4);
     }
