@@ -172,7 +172,12 @@ pub(super) fn sort_out(
     let numbers: Vec<usize> = unsorted.iter().map(|(file, _)| *file).collect();
     let bytes = size(&numbers);
     let forced = |pick: &Option<PickReason>| matches!(pick, Some(p) if *p != PickReason::TooSmall && !matches!(p, PickReason::WrongCodec { .. }));
-    let due = numbers.len() as u64 >= policy.min_input_files
+    let deep = wish.sorts() && depth(state, wish, &found.settled) > MOST_RUNS;
+    // Where others are written anew, what is out of order goes with them: it might be a larger share of what they become,
+    // and the next run would have to come for it alone (I8).
+    let company = deep || (wish.sorts() && !found.picked.is_empty() && worth(&found.picked));
+    let due = company
+        || numbers.len() as u64 >= policy.min_input_files
         || bytes >= policy.target_file_size_bytes
         || bytes.saturating_mul(SHARE) >= size(files)
         || unsorted.iter().any(|(_, pick)| forced(pick));
@@ -181,11 +186,7 @@ pub(super) fn sort_out(
         found.left.extend(numbers.iter().map(|file| (*file, why.clone())));
     }
     let unsorted = if due { numbers } else { Vec::new() };
-    let mut taken = if wish.sorts() && depth(state, wish, &found.settled) > MOST_RUNS {
-        crossing(state, wish, &found.settled)
-    } else {
-        Vec::new()
-    };
+    let mut taken = if deep { crossing(state, wish, &found.settled) } else { Vec::new() };
     let new: Vec<usize> = unsorted.iter().chain(&taken).copied().collect();
     // Whatever is rewritten goes together, and makes one run that lies over what is there.
     if wish.sorts() && (!new.is_empty() || (!found.picked.is_empty() && worth(&found.picked))) {

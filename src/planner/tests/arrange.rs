@@ -115,6 +115,21 @@ fn should_sort_what_is_not_in_order_and_leave_the_rest() {
     ");
 }
 
+/// By itself the unsorted file is too little; what the others become could make it too much.
+#[test]
+fn should_take_what_is_not_in_order_along_when_others_are_written_anew() {
+    let policy = by_ts();
+    let sorted =
+        (0..6).fold(Table::new(), |t, n| t.ranged(&format!("s{n}"), 60 * MIB, (n * 10, n * 10 + 9), Some(&policy)));
+    let table = sorted.ranged("new", MIB, (0, 1000), None);
+    assert_snapshot!(table.picture(&policy), @r"
+    before: 2020:1x1 MiB 2020:6x60 MiB
+    task 0 ts_year=2020: 1 files not in order | Sort: ts ASC NULLS FIRST, n ASC NULLS FIRST | 7 files, 361 MiB -> 1 x 361 MiB
+    after: 2020:1x361 MiB
+    361 MiB written
+    ");
+}
+
 #[test]
 fn should_merge_files_that_lie_over_one_another_too_often() {
     let policy = by_ts();
