@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio::runtime::Handle;
 
 use super::deletes::{Inputs, MaskRoom, Resolved, Shared, Together, memory_wanted, resolve};
+use super::threads::apart;
 use super::{Executor, TableContext};
 use crate::error::{Error, Result};
 use crate::model::{RewriteTask, TaskDelete};
@@ -57,7 +58,6 @@ impl Executor {
             };
             resolve(&inputs, &together, &room)
         };
-        let done = tokio::task::spawn_blocking(work).await;
-        done.map_err(|e| Error::internal("a worker thread died").caused_by(e)).flatten()
+        apart(work).await
     }
 }

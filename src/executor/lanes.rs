@@ -64,7 +64,8 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::model::{Arrangement, Estimate, InputFile, OutputSpec, PickReason, RouteReason, TaskReason};
+    use crate::executor::tests::plain_task;
+    use crate::model::{InputFile, PickReason};
 
     fn task(bytes: u64, route: Route) -> RewriteTask {
         let input = InputFile {
@@ -77,22 +78,7 @@ mod tests {
             deleted: 0,
             picked: PickReason::TooSmall,
         };
-        RewriteTask {
-            id: 0,
-            spec_id: 0,
-            partition: String::new(),
-            why: TaskReason::EnoughFiles { files: 1 },
-            route,
-            route_why: RouteReason::AllFit,
-            inputs: vec![input],
-            deletes: Vec::new(),
-            respec: None,
-            keeps_spec: None,
-            arrangement: Arrangement::BinPack,
-            sort_order_id: None,
-            output: OutputSpec { directory: "out".into(), files: 1, bytes, cut_bytes: bytes, storage_class: None },
-            estimate: Estimate { bytes_read: bytes, bytes_written: bytes, seconds: 0.0, memory: 0 },
-        }
+        plain_task(route, vec![input], bytes, "out")
     }
 
     #[tokio::test]

@@ -159,9 +159,7 @@ impl Executor {
             spill: self.settings.spill.clone(),
             runtime: Handle::current(),
         };
-        let done = tokio::task::spawn_blocking(move || guarded(&job)).await;
-        let done = done.map_err(|e| Error::internal("a worker thread died").caused_by(e));
-        let outputs = done.flatten().while_doing(what)?;
+        let outputs = threads::apart(move || guarded(&job)).await.while_doing(what)?;
         let outputs = self.with_class(outputs, task.output.storage_class.as_deref()).await.while_doing(what)?;
         self.progress.task_done();
         let written = outputs.iter().map(|file| file.records).sum();

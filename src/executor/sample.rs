@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::deletes::Mask;
 use super::parquet::{RowGroupInput, trial};
+use super::threads::apart;
 use super::{TableContext, source};
 use crate::error::{Error, Result};
 use crate::lake::Store;
@@ -54,13 +55,12 @@ async fn one(
     table: &TableContext,
     policy: &CompactPolicy,
 ) -> Result<(u64, u64)> {
-    let (mut sources, mut inputs) = (Vec::new(), Vec::new());
-    for (path, size) in files {
+    let opening = files.iter().map(|(path, size)| async move {
         let source = source::open(store, path, *size).await?;
-        inputs.push(RowGroupInput { chunks: source.row_group(0).await?, mask: Mask::default() });
-        sources.push(source);
-    }
+        let input = RowGroupInput { chunks: source.row_group(0).await?, mask: Mask::default() };
+        Ok::<_, Error>((source, input))
+    });
+    let (sources, inputs): (Vec<_>, Vec<_>) = futures::future::try_join_all(opening).await?.into_iter().unzip();
     let (table, policy) = (table.clone(), policy.clone());
-    let tried = tokio::task::spawn_blocking(move || trial(&sources, inputs, &table, &policy));
-    tried.await.map_err(|e| Error::internal("a worker thread died").caused_by(e)).flatten()
+    apart(move || trial(&sources, inputs, &table, &policy)).await
 }

@@ -32,6 +32,7 @@ use crate::lake::{Props, read_metadata};
 use crate::model::{
     Codec, Estimate, InputFile, MIB, OutputSpec, PickReason, Respec, RouteReason, TaskDelete, TaskReason,
 };
+pub(super) use running::plain_task;
 
 fn schema(fields: Value) -> SchemaRef {
     let schema: Schema = serde_json::from_value(json!({"type": "struct", "schema-id": 0, "fields": fields})).unwrap();

@@ -11,6 +11,12 @@ pub(super) fn guarded<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err(Error::corrupt("its pages can't be decoded")))
 }
 
+/// Runs work that waits and computes on a thread where that holds nobody up.
+pub(super) async fn apart<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|e| Error::internal("a worker thread died").caused_by(e)).flatten()
+}
+
 /// Runs a closure for numbers from 0 on by several threads; the first error ends it.
 pub(super) fn side_by_side(threads: usize, count: usize, one: impl Fn(usize) -> Result<()> + Sync) -> Result<()> {
     let (next, failure) = (AtomicUsize::new(0), Mutex::new(None));

@@ -186,18 +186,19 @@ pub async fn read_current(table: &LoadedTable, file: &ManifestFile) -> Result<Ma
 
 /// The manifest with other files in place of some.
 fn changed(manifest: Manifest, change: impl Fn(&DataFile) -> Option<DataFile>) -> Manifest {
-    if !manifest.entries().iter().any(|entry| change(entry.data_file()).is_some()) {
+    let changes: Vec<Option<DataFile>> = manifest.entries().iter().map(|entry| change(entry.data_file())).collect();
+    if changes.iter().all(Option::is_none) {
         return manifest;
     }
     let (entries, metadata) = manifest.into_parts();
-    let entry = |entry: ManifestEntryRef| {
+    let entry = |(entry, change): (ManifestEntryRef, Option<DataFile>)| {
         let mut entry = Arc::unwrap_or_clone(entry);
-        if let Some(file) = change(entry.data_file()) {
+        if let Some(file) = change {
             entry.data_file = file;
         }
         entry
     };
-    let entries = entries.into_iter().map(entry).collect();
+    let entries = entries.into_iter().zip(changes).map(entry).collect();
     Manifest::new(metadata, entries)
 }
 

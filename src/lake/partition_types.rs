@@ -11,9 +11,9 @@ use iceberg::spec::{
 /// The schema that a spec's partitions are typed by: the current one or, where it has lost a source column, the newest that
 /// had them all. `None` when no schema has them.
 pub fn partition_schema<'t>(metadata: &'t TableMetadata, spec: &PartitionSpec) -> Option<&'t SchemaRef> {
-    let mut older: Vec<&SchemaRef> = metadata.schemas_iter().collect();
-    older.sort_by_key(|schema| std::cmp::Reverse(schema.schema_id()));
-    std::iter::once(metadata.current_schema()).chain(older).find(|schema| spec.partition_type(schema).is_ok())
+    let fits = |schema: &&SchemaRef| spec.partition_type(schema).is_ok();
+    let current = Some(metadata.current_schema()).filter(fits);
+    current.or_else(|| metadata.schemas_iter().filter(fits).max_by_key(|schema| schema.schema_id()))
 }
 
 /// The types of partition values, by spec.

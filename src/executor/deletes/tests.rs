@@ -1,9 +1,7 @@
 //! What tests of deletes share.
 
-use crate::model::{
-    Arrangement, DeleteContent, DeleteKey, Estimate, FileFormat, InputFile, OutputSpec, PickReason, RewriteTask, Route,
-    RouteReason, TaskDelete, TaskReason,
-};
+use crate::executor::tests::plain_task;
+use crate::model::{DeleteContent, DeleteKey, FileFormat, InputFile, PickReason, RewriteTask, Route, TaskDelete};
 
 /// A task of inputs (sequence number, deletes) and equality deletes (sequence number, column).
 pub(super) fn task(inputs: &[(i64, Vec<u32>)], deletes: &[(i64, i32)]) -> RewriteTask {
@@ -27,20 +25,5 @@ pub(super) fn task(inputs: &[(i64, Vec<u32>)], deletes: &[(i64, i32)]) -> Rewrit
         sequence_number: *sequence_number,
         equality_ids: vec![*column],
     });
-    RewriteTask {
-        id: 0,
-        spec_id: 0,
-        partition: String::new(),
-        why: TaskReason::RewriteAll,
-        route: Route::Encode,
-        route_why: RouteReason::DeletesApply,
-        inputs: inputs.collect(),
-        deletes: deletes.collect(),
-        respec: None,
-        keeps_spec: None,
-        arrangement: Arrangement::BinPack,
-        sort_order_id: None,
-        output: OutputSpec { directory: "out".into(), files: 1, bytes: 1, cut_bytes: 1, storage_class: None },
-        estimate: Estimate { bytes_read: 1, bytes_written: 1, seconds: 0.0, memory: 0 },
-    }
+    RewriteTask { deletes: deletes.collect(), ..plain_task(Route::Encode, inputs.collect(), 1, "out") }
 }

@@ -7,7 +7,7 @@ use super::merge::Workspace;
 use super::pieces::{Batch, Piece};
 use super::rewrite::{RowGroup, Work};
 use super::{props, roots};
-use crate::error::{Error, Result};
+use crate::error::{Context, Result};
 use crate::executor::TableContext;
 use crate::executor::source::Source;
 use crate::executor::threads::guarded;
@@ -42,10 +42,8 @@ pub(crate) fn trial(
     let mut space = Workspace::new(work.pool.clone());
     let mut written = 0;
     for root in 0..columns {
-        let made = guarded(|| roots::make(&work, &group, root, &mut space)).map_err(|error| {
-            Error::new(error.kind(), format!("trying column {} failed", work.schema.arrow.field(root).name()))
-                .caused_by(error)
-        })?;
+        let made = guarded(|| roots::make(&work, &group, root, &mut space))
+            .while_doing(|| format!("trying column {}", work.schema.arrow.field(root).name()))?;
         written += made.leaves.iter().map(roots::MadeLeaf::bytes).sum::<u64>();
     }
     Ok((read, written))

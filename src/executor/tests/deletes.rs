@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::*;
 use crate::executor::deletes::Mask;
-use crate::model::{Arrangement, DeleteContent, DeleteKey, FileFormat};
+use crate::model::{DeleteContent, DeleteKey, FileFormat};
 
 impl Bench {
     /// Writes a delete file of any kind, which applies to nothing yet; its number.
@@ -204,22 +204,7 @@ fn job(
     directory: &str,
     runtime: Handle,
 ) -> Job {
-    let task = RewriteTask {
-        id: 0,
-        spec_id: 0,
-        partition: String::new(),
-        why: TaskReason::RewriteAll,
-        route: Route::Encode,
-        route_why: RouteReason::DeletesApply,
-        inputs,
-        deletes: Vec::new(),
-        respec: None,
-        keeps_spec: None,
-        arrangement: Arrangement::BinPack,
-        sort_order_id: None,
-        output: OutputSpec { directory: directory.to_owned(), files: 1, bytes: 1, cut_bytes: 1, storage_class: None },
-        estimate: Estimate { bytes_read: 1, bytes_written: 1, seconds: 0.0, memory: 0 },
-    };
+    let task = plain_task(Route::Encode, inputs, 1, directory);
     let lanes = runtime.block_on(lanes::Lanes::new(2).acquire(&task)).unwrap();
     Job {
         lanes,

@@ -1,6 +1,32 @@
 //! Tasks of a bench, and what runs them.
 
 use super::*;
+use crate::model::Arrangement;
+
+/// A task that becomes one file of so many bytes.
+pub(in crate::executor) fn plain_task(
+    route: Route,
+    inputs: Vec<InputFile>,
+    bytes: u64,
+    directory: &str,
+) -> RewriteTask {
+    RewriteTask {
+        id: 0,
+        spec_id: 0,
+        partition: String::new(),
+        why: TaskReason::RewriteAll,
+        route,
+        route_why: RouteReason::AllFit,
+        inputs,
+        deletes: Vec::new(),
+        respec: None,
+        keeps_spec: None,
+        arrangement: Arrangement::BinPack,
+        sort_order_id: None,
+        output: OutputSpec { directory: directory.to_owned(), files: 1, bytes, cut_bytes: bytes, storage_class: None },
+        estimate: Estimate { bytes_read: bytes, bytes_written: bytes, seconds: 0.0, memory: 0 },
+    }
+}
 
 impl Bench {
     /// Rewrites all inputs as one task.
@@ -14,20 +40,11 @@ impl Bench {
     pub(super) fn task(&self, route: Route) -> RewriteTask {
         let bytes = self.inputs.iter().map(|input| input.size).sum();
         RewriteTask {
-            id: 0,
-            spec_id: 0,
-            partition: String::new(),
-            why: TaskReason::EnoughFiles { files: 1 },
-            route,
-            route_why: RouteReason::AllFit,
-            inputs: self.inputs.clone(),
             deletes: self.deletes.clone(),
             respec: self.respec.clone(),
-            keeps_spec: None,
             arrangement: self.policy.arrangement.clone(),
             sort_order_id: self.policy.arrangement.order_id(),
-            output: OutputSpec { directory: self.out(), files: 1, bytes, cut_bytes: bytes, storage_class: None },
-            estimate: Estimate { bytes_read: bytes, bytes_written: bytes, seconds: 0.0, memory: 0 },
+            ..plain_task(route, self.inputs.clone(), bytes, &self.out())
         }
     }
 

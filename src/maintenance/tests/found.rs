@@ -17,15 +17,11 @@ fn delete() -> Write {
 }
 
 fn compact(output_spec_id: Option<i32>, between: Vec<Write>) -> Op {
-    Op::Compact {
-        how: How::BinPack,
-        min_input_files: 1,
-        ratio: 0.1,
-        rewrite_all: false,
-        sizes: Sizes::One,
-        output_spec_id,
-        between,
-    }
+    rewrite(How::BinPack, output_spec_id, between)
+}
+
+fn rewrite(how: How, output_spec_id: Option<i32>, between: Vec<Write>) -> Op {
+    Op::Compact { how, min_input_files: 1, ratio: 0.1, rewrite_all: false, sizes: Sizes::One, output_spec_id, between }
 }
 
 async fn runs(version: FormatVersion, ops: &[Op]) {
@@ -63,15 +59,7 @@ async fn should_move_rows_of_several_partitions_with_deletes_of_one() {
 /// The bounds of a date stay dates when the column becomes a timestamp, also in manifests that are written later.
 #[tokio::test]
 async fn should_read_bounds_of_dates_that_are_timestamps_now() {
-    let sort = Op::Compact {
-        how: How::Sort,
-        min_input_files: 1,
-        ratio: 0.1,
-        rewrite_all: false,
-        sizes: Sizes::One,
-        output_spec_id: None,
-        between: vec![],
-    };
+    let sort = rewrite(How::Sort, None, vec![]);
     let promote = Op::Write(Write::Evolve(7));
     let move_ = Op::Archive { cold: true, merge: false, between: vec![] };
     runs(FormatVersion::V3, &[append(0), sort, promote, move_, append(0), Op::Manifests, compact(None, vec![])]).await;
@@ -82,15 +70,7 @@ async fn should_read_bounds_of_dates_that_are_timestamps_now() {
 async fn should_leave_alone_what_positions_of_another_file_are_not_for() {
     let upsert = Write::Equality { part: Some(1), columns: vec![DAY], keys: vec![(0, 0, 0, 0, 1)], rows: vec![ROW] };
     let pick = Write::Positions { part: 1, picks: vec![0], scoped: false };
-    let deletes = Op::Compact {
-        how: How::Deletes,
-        min_input_files: 1,
-        ratio: 0.1,
-        rewrite_all: false,
-        sizes: Sizes::One,
-        output_spec_id: None,
-        between: vec![],
-    };
+    let deletes = rewrite(How::Deletes, None, vec![]);
     let one = Op::Write(Write::Append { part: 1, rows: vec![(0, 0, 0, 0, 0)] });
     let move_ = Op::Archive { cold: true, merge: false, between: vec![] };
     runs(FormatVersion::V2, &[one, Op::Write(upsert), Op::Write(pick), deletes, move_]).await;
