@@ -118,6 +118,20 @@ pub(super) fn text(table: &TableName, health: &Health) -> String {
         let (small, files) = (partition.small_files, partition.files);
         lines.push(format!("  {name}: {small} of {files} files small, {}", human_bytes(partition.bytes)));
     }
+    for depth in health.overlap_depth.iter().filter(|depth| depth.files > 0) {
+        let unknown = match depth.unknown_files {
+            0 => String::new(),
+            files => format!("; {files} files without bounds"),
+        };
+        let (words, most) = (depth.words(), depth.max);
+        lines.push(format!("  by {}: files lie {words} deep on average, {most} at most{unknown}", depth.column));
+    }
+    for partition in &health.deepest_partitions {
+        let name = if partition.partition.is_empty() { "(all)" } else { &partition.partition };
+        let depth = &partition.depth;
+        let (column, words, most) = (&depth.column, depth.words(), depth.max);
+        lines.push(format!("  {name}: {} files lie {words} deep by {column}, {most} at most", depth.files));
+    }
     for due in &health.due {
         let word = if due.due { "due" } else { "not due" };
         lines.push(format!("  {}: {word}: {}", due.operation, due.why));

@@ -134,6 +134,8 @@ fn did(step: &TableReport) -> String {
     .into_iter()
     .flatten()
     .collect();
+    parts
+        .extend(render::depth(step).filter(|_| step.depth_after != step.depth_before).map(|d| format!("depth by {d}")));
     if let (Some(files), Some(bytes)) = (step.files_removed.filter(|files| *files > 0), step.bytes_removed) {
         let word = if step.status == Status::DryRun { "would be removed" } else { "removed" };
         parts.push(format!("{files} files, {} {word}", human_bytes(bytes)));

@@ -6,8 +6,8 @@ use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
 use comfy_table::{CellAlignment, Table, TableComponent};
 
 use crate::model::{
-    CompactPlan, DeleteFate, KeepSpec, Plan, RewriteTask, Route, SizeClass, SkipReason, Status, TableReport,
-    human_bytes,
+    CompactPlan, DeleteFate, KeepSpec, OverlapDepth, Plan, RewriteTask, Route, SizeClass, SkipReason, Status,
+    TableReport, human_bytes,
 };
 
 /// The width of the longest bar.
@@ -35,9 +35,10 @@ type Column = (&'static str, fn(&TableReport) -> Option<String>);
 
 /// Reports of a run, one line a table, with the figures that at least one of them has.
 pub(super) fn reports(tables: &[TableReport]) -> String {
-    let columns: [Column; 8] = [
+    let columns: [Column; 9] = [
         (">files", |t| change(t.files_before, t.files_after, |n| n.to_string())),
         (">bytes", |t| change(t.bytes_before, t.bytes_after, human_bytes)),
+        (">depth", depth),
         (">read", |t| t.bytes_read.map(human_bytes)),
         (">written", |t| t.bytes_written.map(human_bytes)),
         (">manifests", |t| change(t.manifests_before, t.manifests_after, |n| n.to_string())),
@@ -58,6 +59,20 @@ pub(super) fn reports(tables: &[TableReport]) -> String {
         })
         .collect();
     table(&header, rows)
+}
+
+/// How deep files lie over one another by each column, on average, before and after: `ts 5.2 → 1`.
+pub(super) fn depth(report: &TableReport) -> Option<String> {
+    let after = |column: &str| report.depth_after.iter().find(|depth| depth.column == column);
+    let words = report.depth_before.iter().map(|before| {
+        let (was, is) = (before.words(), after(&before.column).map(OverlapDepth::words));
+        match is {
+            Some(is) if is != was => format!("{} {was} → {is}", before.column),
+            _ => format!("{} {was}", before.column),
+        }
+    });
+    let words: Vec<String> = words.collect();
+    (!words.is_empty()).then(|| words.join(", "))
 }
 
 /// A figure before and after, once where nothing changed.

@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 use std::time::Instant;
 
-use super::Maintenance;
 use super::compact::{describe_before, finish};
 use super::execute::{Run, Work};
+use super::{Maintenance, depth};
 use crate::error::{Error, Result};
 use crate::lake::{LoadOptions, LoadedTable, load_state};
 use crate::model::{CompactPlan, Plan, SavedPlan, Status, TableName, TableReport, TableState};
@@ -61,8 +61,10 @@ impl Maintenance {
         report: &mut TableReport,
     ) -> Result<()> {
         plan.policy.validate()?;
-        let state = load_state(loaded, &LoadOptions::default()).await?;
+        let bounds_for = depth::fields(loaded, &plan.policy);
+        let state = load_state(loaded, &LoadOptions { bounds_for, ..LoadOptions::default() }).await?;
         describe_before(report, &state);
+        report.depth_before = depth::by_column(&state, &plan.policy);
         let inputs = plan.rewrites().flat_map(|task| &task.inputs);
         refuse_stale(&plan.table, inputs.map(|input| (&input.path, input.sequence_number)), &state)?;
         report.groups = Some(plan.tasks.len() as u64);
@@ -70,7 +72,8 @@ impl Maintenance {
             return Ok(());
         }
         report.groups = Some(0);
-        let mut run = Run::new(self, loaded, &state, Work::compaction(plan), report)?;
+        report.depth_after.clone_from(&report.depth_before);
+        let mut run = Run::new(self, loaded, &state, Work::compaction(plan, &state), report)?;
         let dropped = run.go().await?;
         if dropped > 0 {
             return Err(Error::conflict(format!(

@@ -273,5 +273,6 @@ fn work<'p>(plan: &'p ArchivePlan, state: &TableState) -> Work<'p> {
         retire: has_row_lineage(&state.metadata).then(Vec::new),
         summary,
         tells_ratios: false,
+        clustering: None,
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::execute::{Run, Work};
-use super::{Maintenance, Planned, PolicyFor};
+use super::{Maintenance, Planned, PolicyFor, depth};
 use crate::error::{Error, Result};
 use crate::model::{CompactPlan, Status, TableName, TableReport, TableState};
 use crate::telemetry::process;
@@ -38,6 +38,7 @@ impl Maintenance {
         match self.plan_compaction(name, policy_for).await {
             Ok(planned) => {
                 describe_before(&mut report, &planned.state);
+                report.depth_before = depth::by_column(&planned.state, &planned.plan.policy);
                 let totals = &planned.plan.totals;
                 report.groups = Some(planned.plan.tasks.len() as u64);
                 report.files_after = Some(totals.files - totals.input_files + totals.output_files);
@@ -65,16 +66,19 @@ impl Maintenance {
                 1 => self.load_to_look(name).await?,
                 _ => self.catalog.load_table(name).await?,
             };
-            let Planned { loaded, state, plan } = self.plan_compaction_of(loaded, policy_for).await?;
+            let Planned { loaded, state, plan } = self.plan_compaction_of(loaded, policy_for, &[]).await?;
             if round == 1 {
                 describe_before(report, &state);
+                report.depth_before = depth::by_column(&state, &plan.policy);
+                report.depth_after.clone_from(&report.depth_before);
             } else {
                 describe_after(report, &state);
+                report.depth_after = depth::by_column(&state, &plan.policy);
             }
             if plan.is_empty() {
                 return Ok(());
             }
-            let mut run = Run::new(self, &loaded, &state, Work::compaction(&plan), report)?;
+            let mut run = Run::new(self, &loaded, &state, Work::compaction(&plan, &state), report)?;
             let dropped = match run.go().await {
                 Ok(0) => return Ok(()),
                 Ok(dropped) => dropped,

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use futures::StreamExt;
 
-use super::{Maintenance, table_context};
+use super::{Maintenance, depth, table_context};
 use crate::committer::{CommitResult, Committer, Replaced};
 use crate::error::{Error, Kind, Result};
 use crate::executor::{Executor, TableContext};
@@ -16,6 +16,7 @@ use crate::model::{
     Base, Codec, CompactPlan, CompactPolicy, DeleteKey, Outcome, PartialProgress, ReclassTask, RewriteTask, Route,
     Status, TableName, TableReport, TableState, TransferTask, has_row_lineage, with_row_lineage,
 };
+use crate::planner::compact::Clustering;
 use crate::reclaim;
 
 /// What a run does, whatever operation planned it.
@@ -33,6 +34,8 @@ pub(super) struct Work<'a> {
     pub(super) summary: BTreeMap<String, String>,
     /// Whether later runs may learn from this one how much a codec shrinks.
     pub(super) tells_ratios: bool,
+    /// Where files lie, in runs that put rows in order.
+    pub(super) clustering: Option<Clustering>,
 }
 
 /// One task, and what it is committed together with.
@@ -90,7 +93,7 @@ impl Piece<'_> {
 
 impl<'a> Work<'a> {
     /// The work of a compaction: every group by itself.
-    pub(super) fn compaction(plan: &'a CompactPlan) -> Self {
+    pub(super) fn compaction(plan: &'a CompactPlan, state: &TableState) -> Self {
         let piece = |task: &'a RewriteTask| Piece { unit: task.id, doing: Doing::Rewrite(task, &plan.policy) };
         Self {
             table: &plan.table,
@@ -108,6 +111,7 @@ impl<'a> Work<'a> {
                 .then(|| plan.retired().map(|delete| delete.key.clone()).collect()),
             summary: BTreeMap::new(),
             tells_ratios: true,
+            clustering: depth::clustering(state, &plan.policy),
         }
     }
 }
@@ -306,6 +310,11 @@ impl<'a> Run<'a> {
 
     fn record(&mut self, snapshot_id: i64, committed: &[Outcome], retired: u64) {
         self.done.extend(committed.iter().map(|outcome| outcome.task));
+        if let Some(clustering) = &mut self.work.clustering {
+            let tasks = self.work.pieces.iter().filter_map(Piece::rewrite);
+            depth::committed(clustering, self.loaded, tasks, committed);
+            self.report.depth_after = clustering.table();
+        }
         let report = &mut *self.report;
         let add = |field: &mut Option<u64>, by: u64| *field = Some(field.unwrap_or(0) + by);
         let replaced: HashSet<&str> =

@@ -10,6 +10,7 @@
 mod apply;
 mod archive;
 mod compact;
+mod depth;
 pub mod doctor;
 mod execute;
 mod expire;
@@ -75,12 +76,17 @@ impl Maintenance {
     /// # Errors
     /// Whatever loading or planning refuses: see [`crate::error::Kind`].
     pub async fn plan_compaction(&self, name: &TableName, policy_for: &PolicyFor<'_>) -> Result<Planned> {
-        self.plan_compaction_of(self.load_to_look(name).await?, policy_for).await
+        self.plan_compaction_of(self.load_to_look(name).await?, policy_for, &[]).await
     }
 
-    /// Plans the compaction of a table as it was loaded.
+    /// Plans the compaction of a table as it was loaded; bounds of some more fields are wanted by who looks at the state.
     #[tracing::instrument(target = "spans", name = "plan", skip_all, fields(table = %loaded.name))]
-    async fn plan_compaction_of(&self, loaded: LoadedTable, policy_for: &PolicyFor<'_>) -> Result<Planned> {
+    async fn plan_compaction_of(
+        &self,
+        loaded: LoadedTable,
+        policy_for: &PolicyFor<'_>,
+        more_bounds: &[i32],
+    ) -> Result<Planned> {
         let name = &loaded.name.clone();
         let policy = policy_for(name, loaded.metadata.properties())?;
         if policy.encodings == EncodingProfile::Modern {
@@ -89,7 +95,8 @@ impl Maintenance {
                 "encodings = modern: Spark refuses files with BYTE_STREAM_SPLIT, and Iceberg's readers for Spark before 2026 the delta encodings of strings too"
             );
         }
-        let bounds_for = planner::compact::bounds_wanted(&policy, &loaded.metadata)?;
+        let mut bounds_for = planner::compact::bounds_wanted(&policy, &loaded.metadata)?;
+        bounds_for.extend(more_bounds);
         let mut state = load_state(&loaded, &LoadOptions { bounds_for, ..LoadOptions::default() }).await?;
         let what = || format!("looking at the files of {name}");
         self.read_wanted_footers(&loaded, &mut state, &policy).await.while_doing(what)?;
@@ -120,14 +127,16 @@ impl Maintenance {
             let manifests = planner::manifests::due(state, policy.as_ref().map_err(ToString::to_string), now);
             Ok(vec![manifests, expire_due(loaded)?])
         };
-        match self.plan_compaction(name, policy_for).await {
+        let loaded = self.load_to_look(name).await?;
+        let policy = policy_for(name, loaded.metadata.properties())?;
+        let depth = planner::compact::clustering_fields(&loaded.metadata, &policy.arrangement);
+        match self.plan_compaction_of(loaded, policy_for, &depth).await {
             Ok(Planned { loaded, state, plan }) => {
                 Ok(planner::health(&state, &plan.policy, Ok(&plan), others(&loaded, &state)?, now))
             }
             Err(error) if error.kind() == Kind::Unsupported => {
                 let loaded = self.load_to_look(name).await?;
-                let policy = policy_for(name, loaded.metadata.properties())?;
-                let state = load_state(&loaded, &LoadOptions::default()).await?;
+                let state = load_state(&loaded, &LoadOptions { bounds_for: depth, ..LoadOptions::default() }).await?;
                 Ok(planner::health(&state, &policy, Err(&error.to_string()), others(&loaded, &state)?, now))
             }
             Err(error) => Err(error),

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{MIB, SkipReason};
+use super::{MIB, OverlapDepth, PartitionDepth, SkipReason};
 
 /// Upper edges of the size classes, in bytes.
 const CLASSES: [(u64, &str); 8] = [
@@ -99,6 +99,13 @@ pub struct Health {
     pub partitions: u64,
     /// The partitions with the most small files, at most ten.
     pub worst_partitions: Vec<PartitionHealth>,
+    /// How deep files lie over one another by the columns that rows are arranged by: those that were asked for, or the
+    /// first of the table's sort order. None where there is no such order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub overlap_depth: Vec<OverlapDepth>,
+    /// The partitions in which they lie deepest, at most ten.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub deepest_partitions: Vec<PartitionDepth>,
     /// Position delete files and deletion vectors.
     pub position_delete_files: u64,
     /// Equality delete files.

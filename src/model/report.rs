@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{ArchiveReport, Operation, Removal, TableName};
+use super::{ArchiveReport, Operation, OverlapDepth, Removal, TableName};
 use crate::error::{Error, Kind};
 
 /// The version of the JSON document.
@@ -91,6 +91,13 @@ pub struct TableReport {
     /// Commits of data files that another writer's commit came before; they were tried again.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub commit_conflicts: Option<u64>,
+    /// How deep files lay over one another before, in runs that put rows in order: by the leading column of the order, or
+    /// by every column of a curve.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub depth_before: Vec<OverlapDepth>,
+    /// The same after; absent in a dry run.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub depth_after: Vec<OverlapDepth>,
     /// Snapshots before.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub snapshots_before: Option<u64>,
@@ -159,6 +166,8 @@ impl TableReport {
             groups: None,
             groups_committed: None,
             commit_conflicts: None,
+            depth_before: Vec::new(),
+            depth_after: Vec::new(),
             snapshots_before: None,
             snapshots_after: None,
             manifests_before: None,

@@ -7,6 +7,7 @@ use crate::model::{
     TableState, human_bytes,
 };
 
+use super::compact::Clustering;
 use super::deletes::Burdens;
 
 /// How many partitions are named.
@@ -25,6 +26,7 @@ pub fn health(
     let is_small = |size: u64| size < policy.min_file_size_bytes;
     let oldest = metadata.snapshots().map(|snapshot| snapshot.timestamp_ms()).min();
     let position = state.deletes.iter().filter(|delete| delete.content == DeleteContent::Position).count() as u64;
+    let clustering = Clustering::of(state, &policy.arrangement);
     let left_alone = plan.map_or_else(|_| Vec::new(), left_alone);
     Health {
         format_version: metadata.format_version() as u8,
@@ -38,6 +40,8 @@ pub fn health(
         sizes: SizeClass::sort(state.files.iter().map(|file| file.size)),
         partitions: partitions(state, policy).len() as u64,
         worst_partitions: worst(state, policy),
+        overlap_depth: clustering.as_ref().map(Clustering::table).unwrap_or_default(),
+        deepest_partitions: clustering.map(|clustering| clustering.deepest(WORST)).unwrap_or_default(),
         position_delete_files: position,
         equality_delete_files: state.deletes.len() as u64 - position,
         files_with_deletes: Burdens::find(state).files(),

@@ -24,10 +24,23 @@ fn should_sort_by_the_tables_own_order_once() {
     let lake = Lake::sqlite();
     lake.make(&["--appends", "6", "--ordered"]);
     let before = lake.rows(&[]);
+    // Every append has rows of all regions: each file of a year lies over the five others.
+    let seen = lake.run(&["inspect", "--table", "db.t", "--json"]).exits(0).report();
+    let depth = &seen["overlap_depth"][0];
+    assert_eq!(
+        (&depth["column"], &depth["files"], &depth["average"], &depth["max"]),
+        (&"region".into(), &18.into(), &6.0.into(), &6.into()),
+        "{seen}"
+    );
+    assert_eq!(seen["deepest_partitions"][0]["partition"], "ts_year=2022", "{seen}");
+    let told = lake.run(&["inspect", "--table", "db.t"]).exits(0).stdout;
+    assert!(told.contains("by region: files lie 6 deep on average, 6 at most\n"), "{told}");
     let sort = ["compact", "--table", "db.t", "--strategy", "sort", "--verify", "content", "--json"];
     let report = lake.run(&sort).exits(0).report();
     assert_eq!(report["status"], "committed", "{report}");
     same_rows(&before, &lake.rows(&[]));
+    let one = |side: &str| (report[side][0]["average"].as_f64().unwrap(), report[side][0]["files"].as_u64().unwrap());
+    assert_eq!((one("depth_before"), one("depth_after")), ((6.0, 18), (1.0, 3)), "{report}");
     let made = ordered_files(&lake);
     assert_eq!(made.len(), 3, "one a year");
     for file in &made {
@@ -52,8 +65,15 @@ fn should_sort_by_the_tables_own_order_once() {
         same_rows(&before, &lake.rows(&[]));
     }
     let curve = ["compact", "--table", "db.t", "--strategy", "zorder", "--columns", "ts,region,price", "--json"];
-    assert_eq!(lake.run(&curve).exits(0).report()["status"], "committed");
+    let report = lake.run(&curve).exits(0).report();
+    assert_eq!(report["status"], "committed");
+    let columns = |depths: &Value| depths.as_array().unwrap().iter().map(|d| d["column"].clone()).collect::<Vec<_>>();
+    assert_eq!(columns(&report["depth_after"]), ["ts", "region", "price"], "{report}");
     same_rows(&before, &lake.rows(&[]));
+    // Other columns are shown where they are asked for.
+    let asked = ["inspect", "--table", "db.t", "--strategy", "hilbert", "--columns", "id,price", "--json"];
+    let seen = lake.run(&asked).exits(0).report();
+    assert_eq!(columns(&seen["overlap_depth"]), ["id", "price"], "{seen}");
 }
 
 #[test]

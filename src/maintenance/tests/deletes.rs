@@ -10,6 +10,7 @@ use super::lake::{DAY, FLAG, ID, Lake, NUM, PRICE, RATIO, RAW, Row, TEXT};
 use super::model::Write;
 use super::reader::{Value, read};
 use super::strategies::{How, Op, Sizes, op};
+use crate::maintenance::depth::by_column;
 use crate::model::{
     Arrangement, CompactPolicy, Curve, ExpirePolicy, MIB, ManifestPolicy, Plan, SortField, Status, TableReport, Verify,
 };
@@ -39,12 +40,20 @@ impl Lake {
 
     async fn compact(&mut self, policy: CompactPolicy, rests: bool, between: &[Write]) -> Result<(), String> {
         let target = policy.output_spec_id;
+        let asked = policy.clone();
         let policy_for = move |_: &_, _: &_| Ok(policy.clone());
         let planned = self.maintenance.plan_compaction(&self.name, &policy_for).await.map_err(|e| e.to_string())?;
-        self.apply(Plan::Compact(planned.plan), between).await?;
-        if between.is_empty() && rests {
+        let report = self.apply(Plan::Compact(planned.plan), between).await?;
+        if between.is_empty() {
             let mut again =
                 self.maintenance.plan_compaction(&self.name, &policy_for).await.map_err(|e| e.to_string())?;
+            let depth = by_column(&again.state, &asked);
+            if report.status == Status::Committed && report.depth_after != depth {
+                return Err(format!("depth is {depth:?}, and was told as {:?}", report.depth_after));
+            }
+            if !rests {
+                return Ok(());
+            }
             let target = target.unwrap_or_else(|| again.state.metadata.default_partition_spec_id());
             let is_old = again.state.partitions.iter().any(|partition| partition.spec_id != target);
             if is_old && !again.plan.is_empty() {
@@ -74,7 +83,7 @@ impl Lake {
     }
 
     /// Runs a plan after others have been at work.
-    async fn apply(&mut self, plan: Plan, between: &[Write]) -> Result<(), String> {
+    async fn apply(&mut self, plan: Plan, between: &[Write]) -> Result<TableReport, String> {
         let saved = seal(plan).map_err(|e| e.to_string())?;
         for op in between {
             self.write(op).await;
@@ -83,9 +92,9 @@ impl Lake {
         let report = self.maintenance.apply(&saved).await;
         self.still(&ids).await?;
         match (report.status, &report.error) {
-            (Status::Committed | Status::NothingToDo, None) => Ok(()),
+            (Status::Committed | Status::NothingToDo, None) => Ok(report),
             // Others were at work: groups may have been dropped.
-            (_, Some(error)) if !between.is_empty() && error.kind == crate::error::Kind::Conflict => Ok(()),
+            (_, Some(error)) if !between.is_empty() && error.kind == crate::error::Kind::Conflict => Ok(report),
             (_, error) => Err(format!("{error:?}")),
         }
     }

@@ -6,6 +6,7 @@
 //! result a fixed point (I8): an output is never a reason to rewrite.
 
 pub(in crate::planner) mod arrange;
+mod clustering;
 mod deletes;
 pub(in crate::planner) mod eligible;
 pub(in crate::planner) mod groups;
@@ -27,6 +28,7 @@ use crate::planner::deletes::{Burdens, fates};
 use crate::planner::filter_fields;
 
 use arrange::Wish;
+pub use clustering::{Clustering, clustering_fields};
 use eligible::Eligible;
 use groups::{Group, Place};
 use respec::Sorted;
@@ -82,8 +84,8 @@ pub fn footers_wanted(state: &TableState, policy: &CompactPolicy) -> Result<Vec<
     Ok(wanted)
 }
 
-/// The fields whose bounds planning wants to see: those of the filter, the column that rows are sorted by first, and those
-/// that the partitions of a table with several specs are made of.
+/// The fields whose bounds planning wants to see: those of the filter, the column that rows are sorted by first (all of a
+/// curve), and those that the partitions of a table with several specs are made of.
 ///
 /// # Errors
 /// As [`plan`].
@@ -92,14 +94,9 @@ pub fn bounds_wanted(policy: &CompactPolicy, metadata: &TableMetadata) -> Result
         Some(filter) => filter_fields(filter, metadata)?,
         None => Vec::new(),
     };
-    if let Arrangement::Sort { fields: named, .. } = &policy.arrangement {
+    if !policy.arrangement.is_bin_pack() {
         // What is not there is told once the table is loaded.
-        let schema = metadata.current_schema();
-        let own = || metadata.default_sort_order().fields.first().map(|field| field.source_id);
-        fields.extend(match named.first() {
-            Some(first) => schema.field_id_by_name(&first.column),
-            None => own(),
-        });
+        fields.extend(clustering_fields(metadata, &policy.arrangement));
     }
     if metadata.partition_specs_iter().len() > 1 && !policy.only_deletes {
         let wanted = policy.output_spec_id.and_then(|id| metadata.partition_spec_by_id(id).map(AsRef::as_ref));

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use iceberg::spec::PrimitiveType;
 
 use super::arrange::Wish;
-use crate::model::{DataFile, TableState};
+use crate::model::{DataFile, FieldBounds, TableState};
 use crate::planner::filter::Literal;
 
 /// Bounds of texts are cut off at this length, which makes neighbours look as if they overlapped.
@@ -22,16 +22,20 @@ pub(super) struct Span {
 impl Span {
     /// Of a file, if its bounds are known.
     pub(super) fn of(file: &DataFile, leading: (i32, &PrimitiveType)) -> Option<Self> {
-        let bounds = file.bounds.get(&leading.0)?;
-        let low = Literal::from_bytes(bounds.lower.as_ref()?, leading.1)?;
-        let high = Literal::from_bytes(bounds.upper.as_ref()?, leading.1)?;
+        Self::of_bounds(file.bounds.get(&leading.0)?, leading.1)
+    }
+
+    /// Of bounds, if both are known.
+    pub(super) fn of_bounds(bounds: &FieldBounds, kind: &PrimitiveType) -> Option<Self> {
+        let low = Literal::from_bytes(bounds.lower.as_ref()?, kind)?;
+        let high = Literal::from_bytes(bounds.upper.as_ref()?, kind)?;
         // Not a number: such bounds say nothing.
         low.order(&high)?;
         Some(Self { low, high })
     }
 
     /// Whether it holds no range: one value, or texts that differ behind the part that bounds keep.
-    fn is_point(&self) -> bool {
+    pub(super) fn is_point(&self) -> bool {
         meets(&self.high, &self.low)
     }
 

@@ -8,9 +8,10 @@ use proptest::prelude::*;
 use super::support::{Table, execute};
 use crate::error::Kind;
 use crate::model::{
-    Arrangement, Codec, CompactPlan, CompactPolicy, Curve, FieldBounds, MIB, PickReason, Route, SortField, TableState,
+    Arrangement, Codec, CompactPlan, CompactPolicy, Curve, FieldBounds, MIB, OverlapDepth, PickReason, Route,
+    SortField, TableState,
 };
-use crate::planner::compact::plan;
+use crate::planner::compact::{Clustering, plan};
 
 fn field(column: &str, transform: &str) -> SortField {
     SortField { column: column.into(), transform: transform.into(), descending: false, nulls_first: true }
@@ -228,4 +229,30 @@ proptest! {
             table = Table { state: after };
         }
     }
+}
+
+/// What `inspect` shows: by the table's own order, by what is asked for, and by the partitions where it is worst.
+#[test]
+fn should_tell_how_deep_files_lie_over_one_another() {
+    let spans = [("a", (0, 10)), ("b", (2, 8)), ("c", (9, 20)), ("d", (20, 30))];
+    let mut table = spans.into_iter().fold(Table::new(), |t, (name, range)| t.ranged(name, MIB, range, None));
+    table = table.file("e", 2021, MIB, Codec::Zstd).file("f", 2021, MIB, Codec::Zstd).file("g", 2021, MIB, Codec::Zstd);
+    span(&mut table.state, "e", 0, 9);
+    span(&mut table.state, "f", 0, 9);
+    let of = |arrangement: &Arrangement| Clustering::of(&table.state, arrangement).unwrap();
+    let by_ts = of(&by_ts().arrangement);
+    let depth =
+        |files, unknown_files, average, max| OverlapDepth { column: "ts".into(), files, unknown_files, average, max };
+    // 2, 2, 2 and 1 in one partition, 2 and 2 in the other.
+    assert_eq!(by_ts.table(), [depth(6, 1, 11.0 / 6.0, 2)]);
+    let worst = |most| -> Vec<(String, OverlapDepth)> {
+        by_ts.deepest(most).into_iter().map(|p| (p.partition, p.depth)).collect()
+    };
+    assert_eq!(worst(1), [("ts_year=2021".to_owned(), depth(2, 1, 2.0, 2))]);
+    assert_eq!(worst(9)[1..], [("ts_year=2020".to_owned(), depth(4, 0, 1.75, 2))]);
+    assert!(Clustering::of(&table.state, &Arrangement::BinPack).is_none(), "the table has no order");
+    assert!(Clustering::of(&table.state, &by(vec![field("n", "bucket[4]")]).arrangement).is_none());
+    let curve = Arrangement::Curve { curve: Curve::ZOrder, columns: vec!["n".into(), "ts".into()] };
+    let columns: Vec<(String, u64)> = of(&curve).table().into_iter().map(|d| (d.column, d.files)).collect();
+    assert_eq!(columns, [("n".to_owned(), 0), ("ts".to_owned(), 6)]);
 }
