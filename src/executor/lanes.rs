@@ -26,6 +26,8 @@ pub(crate) struct Held {
     permit: Mutex<Option<OwnedSemaphorePermit>>,
     /// How many they are.
     pub(crate) workers: usize,
+    /// How many there are altogether.
+    pub(crate) all: usize,
 }
 
 impl Lanes {
@@ -48,7 +50,7 @@ impl Lanes {
         let wanted = u32::try_from(workers).unwrap_or(u32::MAX);
         let permit = Arc::clone(&self.all).acquire_many_owned(wanted).await;
         let permit = permit.map_err(|e| Error::internal("the processors were closed").caused_by(e))?;
-        Ok(Held { permit: Mutex::new(Some(permit)), workers })
+        Ok(Held { permit: Mutex::new(Some(permit)), workers, all: self.workers })
     }
 }
 

@@ -3,7 +3,7 @@
 //! The files have no name where the system allows that: a kill leaves nothing behind.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -74,12 +74,18 @@ pub struct SpillFile {
 }
 
 impl SpillFile {
-    /// Another handle on the same file and position.
+    /// Goes back to the beginning, so that it can be read.
     ///
     /// # Errors
     /// What the system says.
-    pub fn handle(&self) -> io::Result<File> {
-        self.file.try_clone()
+    pub fn rewind(&mut self) -> io::Result<()> {
+        self.file.rewind()
+    }
+}
+
+impl Read for SpillFile {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        self.file.read(into)
     }
 }
 

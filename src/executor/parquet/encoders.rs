@@ -7,11 +7,12 @@ use std::thread::Scope;
 
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
-use parquet::arrow::arrow_writer::{ArrowColumnWriter, ArrowRowGroupWriterFactory, compute_leaves};
+use parquet::arrow::arrow_writer::{ArrowColumnWriter, compute_leaves};
 
 use super::decode::count_nans;
 use super::output::write_error;
 use super::roots::{Made, MadeLeaf};
+use super::writers::Writers;
 use crate::error::{Error, Result};
 
 /// Batches that wait for a thread: enough to even out their pace, few enough to be no memory to speak of.
@@ -101,11 +102,9 @@ impl Encoders {
     }
 
     /// Takes rows of the row group at hand; begins one when none is.
-    pub(super) fn write(&mut self, factory: &ArrowRowGroupWriterFactory, rows: &RecordBatch) -> Result<()> {
+    pub(super) fn write(&mut self, writers: &Writers<'_>, rows: &RecordBatch) -> Result<()> {
         if !self.open {
-            let made = factory.create_column_writers(0);
-            let made = made.map_err(|e| Error::internal("column writers can't be made").caused_by(e))?;
-            let mut writers: Vec<Option<ArrowColumnWriter>> = made.into_iter().map(Some).collect();
+            let mut writers = writers.begin()?;
             for (share, orders) in self.shares.iter().zip(&self.orders) {
                 let roots = share.iter().map(|number| {
                     let (first_leaf, count) = self.leaves[*number];

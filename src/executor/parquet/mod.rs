@@ -15,6 +15,7 @@ mod rewrite;
 mod roots;
 mod sorted;
 mod trial;
+mod writers;
 
 use std::collections::HashMap;
 

@@ -8,13 +8,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
-use parquet::arrow::arrow_writer::ArrowRowGroupWriterFactory;
 
 use super::batches::Batches;
 use super::encoders::Encoders;
-use super::output::{Files, OpenFile, column_writers};
+use super::output::{Files, OpenFile};
 use super::partitions::Partitions;
 use super::rewrite::append;
+use super::writers::Writers;
 use super::{Output, props};
 use crate::error::Result;
 use crate::executor::columns::match_columns;
@@ -117,7 +117,7 @@ fn weights(job: &Job, schema: &WriteSchema, matched: &[crate::executor::columns:
 struct Writing<'a> {
     job: &'a Job,
     files: Files<'a>,
-    factory: ArrowRowGroupWriterFactory,
+    writers: Writers<'a>,
     encoders: Encoders,
     cutter: Cutter,
     outputs: Vec<Output>,
@@ -143,19 +143,21 @@ impl<'a> Writing<'a> {
     ) -> Result<Self> {
         let properties =
             Arc::new(props::sorted_properties(&job.policy, &job.table.schema, &schema.parquet, &job.task.arrangement)?);
-        let factory = column_writers(schema, properties.clone())?;
+        let writers = Writers::new(schema, properties.clone())?;
         let mut leaves = vec![0; schema.arrow.fields().len()];
         for leaf in 0..schema.parquet.num_columns() {
             leaves[schema.parquet.get_column_root_idx(leaf)] += 1;
         }
         let directory = &job.task.output.directory;
-        let encoders = Encoders::start(scope, job.workers, &schema.arrow, weights, &leaves, directory);
+        // What columns hold is the same however many threads encode them; a task without a neighbour uses all processors.
+        let encoders =
+            Encoders::start(scope, job.workers.max(job.lanes.all), &schema.arrow, weights, &leaves, directory);
         let input: u64 = job.task.inputs.iter().map(|input| input.size).sum();
         let cutter = Cutter::new(job.policy.target_file_size_bytes, input, job.task.output.bytes);
         let mut writing = Self {
             job,
             files: Files::new(job, written, schema, properties)?,
-            factory,
+            writers,
             encoders,
             cutter,
             outputs: Vec::new(),
@@ -214,7 +216,7 @@ impl<'a> Writing<'a> {
         while from < batch.num_rows() {
             let room = usize::try_from(self.full - self.rows).unwrap_or(usize::MAX);
             let some = room.min(batch.num_rows() - from);
-            self.encoders.write(&self.factory, &batch.slice(from, some))?;
+            self.encoders.write(&self.writers, &batch.slice(from, some))?;
             self.rows += some as u64;
             from += some;
             if self.rows >= self.full {
@@ -226,6 +228,7 @@ impl<'a> Writing<'a> {
 
     fn end_group(&mut self) -> Result<()> {
         let made = self.encoders.end()?;
+        self.writers.learn(&made)?;
         let input = self.input_bytes(self.rows);
         if self.cutter.close_before(input)
             && let Some(file) = self.at_hand.take()

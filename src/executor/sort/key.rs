@@ -59,6 +59,20 @@ impl KeyRows {
         }
     }
 
+    /// How many there are.
+    pub(super) fn count(&self) -> usize {
+        match self {
+            Self::Order(rows) => rows.num_rows(),
+            Self::Curve(places) => places.len(),
+            Self::Joined(_, ends) => ends.len(),
+        }
+    }
+
+    /// Bytes of the longest one.
+    pub(super) fn longest(&self) -> usize {
+        (0..self.count()).map(|row| self.get(row).len()).max().unwrap_or(0)
+    }
+
     /// Bytes of all of them.
     pub(super) fn size(&self) -> usize {
         match self {

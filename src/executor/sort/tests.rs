@@ -84,12 +84,25 @@ proptest! {
         seed in any::<u64>(),
         count in 0usize..3000,
         run_rows in prop_oneof![Just(usize::MAX), 1usize..500],
+        shape in 0..4,
     ) {
         let mut random = StdRng::seed_from_u64(seed);
-        let all: Vec<Row> = (0..count).map(|n| {
-            let a = random.random_bool(0.9).then(|| random.random_range(-20..20));
-            let b = random.random_bool(0.9).then(|| "ab".repeat(random.random_range(0..6)));
-            (a, b, n as i64)
+        let all: Vec<Row> = (0..count as i64).map(|n| {
+            let some = random.random_bool(0.9);
+            match shape {
+                0 => {
+                    let b = random.random_bool(0.9).then(|| "ab".repeat(random.random_range(0..6)));
+                    (some.then(|| random.random_range(-20..20)), b, n)
+                }
+                // Far more alike than a head holds, and equal rows; sometimes up to where the shorter one ends.
+                1 => {
+                    let tail = ["", "\0", "a", "ab", "ab\0", "b and then some more of it"][random.random_range(0..6)];
+                    (Some(1), Some("the same for a long while ".repeat(random.random_range(2..4)) + tail), n)
+                }
+                // All in one head or in none, and keys that are all equal.
+                2 => (Some(random.random_range(0..1 << 40)), Some(String::new()), n),
+                _ => (None, Some("one and the same".into()), n),
+            }
         }).collect();
         let mut batches = Vec::new();
         let mut rest = all.as_slice();
@@ -106,10 +119,52 @@ proptest! {
 #[test]
 fn should_merge_more_runs_than_fit_at_a_time() {
     let mut random = StdRng::seed_from_u64(7);
-    let all: Vec<Row> = (0..2000).map(|n| (Some(random.random_range(0..1000)), None, n)).collect();
-    let batches: Vec<RecordBatch> = all.chunks(20).map(batch).collect();
+    // Many are equal: they stay in the order in which they came, however often they are merged.
+    let all: Vec<Row> = (0..2000).map(|n| (Some(random.random_range(0..50)), None, n)).collect();
     let arrangement = Arrangement::Sort { fields: vec![field("a", true, false)], order_id: None };
-    assert!(sorted(&arrangement, batches, 20) == naive(all));
+    for run in [20, 7] {
+        let batches: Vec<RecordBatch> = all.chunks(run).map(batch).collect();
+        assert!(batches.len() > LEAST_MEMORY / MERGED);
+        assert!(sorted(&arrangement, batches, run) == naive(all.clone()));
+    }
+}
+
+#[test]
+fn should_hand_on_long_stretches_as_they_are() {
+    // Each run holds a part of each of five values; where a value ends and the next run goes on with it, and where rows
+    // of two runs take turns.
+    let turns = |n: i64| if n % 40_000 < 5000 { n % 2 } else { n % 40_000 / 8000 + 2 };
+    let all: Vec<Row> = (0..120_000).map(|n| (Some(turns(n)), None, n)).collect();
+    let batches = all.chunks(4000).map(batch).collect();
+    let arrangement = Arrangement::Sort { fields: vec![field("a", true, false)], order_id: None };
+    assert!(sorted(&arrangement, batches, 40_000) == naive(all));
+}
+
+#[test]
+fn should_keep_the_last_rows_in_memory() {
+    let schema = schema();
+    let fields = vec![field("a", true, false)];
+    let keys = Arc::new(Keys::new(&Arrangement::Sort { fields, order_id: None }, Vec::new(), &schema, &[]).unwrap());
+    let spill = Spill::new(std::env::temp_dir(), Spill::LIMIT);
+    let mut sorter = Sorter::new(schema, keys, spill.clone(), 0);
+    let all: Vec<Row> = (0..300).map(|n| (Some(n % 17), None, n)).collect();
+    for (number, rows) in all.chunks(100).enumerate() {
+        sorter.push(batch(rows)).unwrap();
+        if number < 2 {
+            sorter.write_run().unwrap();
+        }
+    }
+    sorter.wait().unwrap();
+    let (used, mut most, mut found) = (spill.used(), 0, Vec::new());
+    sorter
+        .finish(|batch| {
+            most = most.max(spill.used());
+            found.extend(rows(&batch));
+            Ok(())
+        })
+        .unwrap();
+    assert!(found == naive(all));
+    assert!(used > 0 && most <= used, "two runs were written and no third one: {used} {most}");
 }
 
 #[test]
