@@ -1,5 +1,6 @@
 //! The delta encodings (parquet-format, "Encodings"): numbers by their differences, byte arrays by their lengths.
 
+use super::bits::pack_wide;
 use super::compact::varint;
 use super::dictionary::{Layout, copy_value, item};
 use super::stop::{Result, damaged, unfit};
@@ -55,29 +56,8 @@ fn block<const W: usize>(deltas: &mut [i64; BLOCK], filled: usize, out: &mut Vec
         out.push(if mini < present { u8::try_from(*width).unwrap_or(64) } else { 0 });
     }
     for (mini, width) in minis.iter().zip(widths).take(present) {
-        pack(mini, width, out);
+        pack_wide(mini, width, out);
     }
-}
-
-/// Packs 32 values of up to 64 bits.
-fn pack(values: &[u64; MINIBLOCK], width: u32, out: &mut Vec<u8>) {
-    let (mut words, mut used) = ([0u64; MINIBLOCK], 0);
-    let (mut bits, mut held) = (0u64, 0);
-    for value in values {
-        bits |= value << held;
-        held += width;
-        if held >= 64 {
-            words[used] = bits;
-            used += 1;
-            held -= 64;
-            // What did not fit; nothing of it when the word is just full.
-            bits = value.checked_shr(width - held).unwrap_or(0);
-        }
-    }
-    words[used % MINIBLOCK] |= bits;
-    // 32 values are a whole number of 4 bytes.
-    let size = width as usize * MINIBLOCK / 8;
-    out.extend(words.iter().flat_map(|word| word.to_le_bytes()).take(size));
 }
 
 /// Decodes `count` integers into little-endian ones of `W` bytes; all bytes must be used.
