@@ -1,11 +1,13 @@
 //! Processors, shared between tasks: a large task has all of them to itself, small ones run side by side.
 //!
 //! One large task keeps every processor busy, so a second one at the same time would only hold memory. A task leaves its
-//! lanes when its last row group is made: the next one begins while this one's file is completed and made durable.
+//! lanes when one of its threads has nothing left to do: the next one begins while this one's last columns are made and
+//! its file is completed and made durable. Of those that wait one is next: it opens its files meanwhile, so that nobody
+//! waits for a store while processors stand still. It is only one, because what is known of open files takes memory.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 
 use crate::error::{Error, Result};
 use crate::model::{MIB, RewriteTask, Route};
@@ -17,6 +19,7 @@ const LARGE: u64 = 64 * MIB;
 #[derive(Debug)]
 pub(super) struct Lanes {
     all: Arc<Semaphore>,
+    next: Semaphore,
     workers: usize,
 }
 
@@ -33,25 +36,52 @@ pub(crate) struct Held {
 impl Lanes {
     pub(super) fn new(workers: usize) -> Self {
         let workers = workers.max(1);
-        Self { all: Arc::new(Semaphore::new(workers)), workers }
+        Self { all: Arc::new(Semaphore::new(workers)), next: Semaphore::new(1), workers }
     }
 
     /// Waits for the lanes of a task. They are taken before memory is, and given back while it is still held, so nobody
     /// who holds memory ever waits for lanes.
     pub(super) async fn acquire(&self, task: &RewriteTask) -> Result<Held> {
+        let workers = self.of(task);
+        let permit = Arc::clone(&self.all).acquire_many_owned(permits(workers)).await.map_err(closed)?;
+        Ok(self.held(permit, workers))
+    }
+
+    /// The lanes of a task, if they are free.
+    pub(super) fn try_acquire(&self, task: &RewriteTask) -> Option<Held> {
+        let workers = self.of(task);
+        let permit = Arc::clone(&self.all).try_acquire_many_owned(permits(workers)).ok()?;
+        Some(self.held(permit, workers))
+    }
+
+    /// Waits to be next in line, and is until the permit is dropped.
+    pub(super) async fn next(&self) -> Result<SemaphorePermit<'_>> {
+        self.next.acquire().await.map_err(closed)
+    }
+
+    fn held(&self, permit: OwnedSemaphorePermit, workers: usize) -> Held {
+        Held { permit: Mutex::new(Some(permit)), workers, all: self.workers }
+    }
+
+    /// How many lanes a task has.
+    fn of(&self, task: &RewriteTask) -> usize {
         let bytes: u64 = task.inputs.iter().map(|input| input.size).sum();
-        let workers = match task.route {
+        match task.route {
             Route::Copy => 1,
             // A sort has phases in which one thread is all there is to do: two of them even that out.
             Route::Sort if bytes >= LARGE => self.workers.div_ceil(2),
             _ if bytes >= LARGE => self.workers,
             _ => 1,
-        };
-        let wanted = u32::try_from(workers).unwrap_or(u32::MAX);
-        let permit = Arc::clone(&self.all).acquire_many_owned(wanted).await;
-        let permit = permit.map_err(|e| Error::internal("the processors were closed").caused_by(e))?;
-        Ok(Held { permit: Mutex::new(Some(permit)), workers, all: self.workers })
+        }
     }
+}
+
+fn permits(workers: usize) -> u32 {
+    u32::try_from(workers).unwrap_or(u32::MAX)
+}
+
+fn closed(error: AcquireError) -> Error {
+    Error::internal("the processors were closed").caused_by(error)
 }
 
 impl Held {
@@ -97,6 +127,10 @@ mod tests {
         assert!(!waits(task(MIB, Route::Merge)).await);
         assert!(waits(task(LARGE, Route::Merge)).await, "a large one needs both");
         drop(second);
+        assert!(lanes.try_acquire(&task(LARGE, Route::Copy)).is_some());
+        let next = lanes.next().await.unwrap();
+        assert!(tokio::time::timeout(Duration::from_millis(20), lanes.next()).await.is_err(), "one is next, not two");
+        drop(next);
         assert_eq!(lanes.acquire(&task(LARGE, Route::Merge)).await.unwrap().workers, 2);
     }
 }

@@ -136,13 +136,24 @@ impl Executor {
         let what = || format!("rewriting group {} ({}) of {}", task.id, shown(&task.partition), table.table);
         let deletes = self.deletes_of(task, table).await.while_doing(what)?;
         let (rows_deleted, applied) = (deletes.rows, deletes.applied);
-        let lanes = self.lanes.acquire(task).await?;
+        let open = async || source::open_all(&self.store, &task.inputs).await.while_doing(what);
+        let (lanes, sources) = match self.lanes.try_acquire(task) {
+            Some(lanes) => (lanes, None),
+            None => {
+                let _next = self.lanes.next().await?;
+                let sources = open().await?;
+                (self.lanes.acquire(task).await?, Some(sources))
+            }
+        };
         let workers = lanes.workers.min(self.settings.workers).max(1);
         let share = match task.route {
             Route::Sort => self.budget.acquire_to_sort(policy, workers, input_bytes(task)).await?,
             _ => self.budget.acquire(policy, workers, row_group_bytes(task, policy)).await?,
         };
-        let sources = source::open_all(&self.store, &task.inputs).await.while_doing(what)?;
+        let sources = match sources {
+            Some(sources) => sources,
+            None => open().await?,
+        };
         let job = Job {
             task: task.clone(),
             table: table.clone(),

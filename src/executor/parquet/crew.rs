@@ -20,10 +20,11 @@ pub(super) struct Crew {
 #[derive(Default)]
 struct State {
     waiting: VecDeque<(Arc<RowGroup>, usize)>,
-    closed: bool,
+    /// Whether nothing more will come.
+    ended: bool,
 }
 
-/// Ends the crew when its conductor leaves, however that happens.
+/// Dismisses the crew when its conductor leaves, however that happens: what still waits is not begun.
 pub(super) struct Closing<'a>(pub(super) &'a Crew);
 
 /// The columns of one row group that are done.
@@ -46,6 +47,12 @@ impl Crew {
         self.changed.notify_all();
     }
 
+    /// No more row groups will come: a thread that finds no column left goes home.
+    pub(super) fn end(&self) {
+        lock(&self.state).ended = true;
+        self.changed.notify_all();
+    }
+
     /// Waits for all columns of a row group.
     pub(super) fn wait(&self, group: &RowGroup) -> Result<Vec<Made>> {
         let mut state = lock(&self.state);
@@ -65,7 +72,7 @@ impl Crew {
         }
     }
 
-    /// What each thread does until the crew is closed.
+    /// What each thread does until nothing is left to be done.
     pub(super) fn work(&self, work: &Work<'_>) {
         let mut space = Workspace::new(work.pool.clone());
         while let Some((group, root)) = self.next() {
@@ -97,11 +104,11 @@ impl Crew {
     fn next(&self) -> Option<(Arc<RowGroup>, usize)> {
         let mut state = lock(&self.state);
         loop {
-            if state.closed {
-                return None;
-            }
             if let Some(next) = state.waiting.pop_front() {
                 return Some(next);
+            }
+            if state.ended {
+                return None;
             }
             state = self.changed.wait(state).unwrap_or_else(std::sync::PoisonError::into_inner);
         }
@@ -110,7 +117,7 @@ impl Crew {
 
 impl Drop for Closing<'_> {
     fn drop(&mut self) {
-        lock(&self.0.state).closed = true;
-        self.0.changed.notify_all();
+        lock(&self.0.state).waiting.clear();
+        self.0.end();
     }
 }

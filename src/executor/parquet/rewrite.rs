@@ -29,7 +29,7 @@ use crate::lake::parquet_schema::{WriteSchema, write_schema};
 use crate::model::{CompactPolicy, Route};
 
 /// Row groups fetched from an object store at the same time.
-const FETCHED_AT_ONCE: usize = 8;
+const FETCHED_AT_ONCE: usize = 16;
 /// Row groups being made or written at the same time.
 const IN_FLIGHT: usize = 2;
 
@@ -84,7 +84,11 @@ pub(crate) fn rewrite(job: &Job, written: &Written) -> Result<Vec<Output>> {
     std::thread::scope(|scope| {
         let _closing = Closing(&crew);
         for _ in 0..job.workers.max(1) {
-            scope.spawn(|| crew.work(&work));
+            scope.spawn(|| {
+                crew.work(&work);
+                // The last columns seldom end together: the next task takes the place of the thread that is done first.
+                job.lanes.leave();
+            });
         }
         Conductor::new(job, &work)?.run(&crew, &mut files)
     })
@@ -136,7 +140,7 @@ impl<'a> Work<'a> {
     }
 
     /// Columns by how much work they are, heaviest first: by their bytes before compression.
-    fn heaviest_first(&self, batch: &Batch) -> Vec<usize> {
+    pub(super) fn heaviest_first(&self, batch: &Batch) -> Vec<usize> {
         let weight = |root: usize| -> i64 {
             let of_piece = |piece: &super::pieces::Piece| {
                 let source: &Source = &self.sources[piece.source];
@@ -201,9 +205,11 @@ impl<'a> Conductor<'a> {
         let (mut outputs, mut at_hand): (Vec<Output>, Option<OpenFile>) = (Vec::new(), None);
         let mut in_flight: VecDeque<Arc<RowGroup>> = VecDeque::new();
         loop {
-            while in_flight.len() < IN_FLIGHT
-                && let Some(group) = self.next()?
-            {
+            while in_flight.len() < IN_FLIGHT {
+                let Some(group) = self.next()? else {
+                    crew.end();
+                    break;
+                };
                 let group = Arc::new(group);
                 crew.submit(&group, self.work.heaviest_first(&group.batch));
                 in_flight.push_back(group);
@@ -235,7 +241,6 @@ impl<'a> Conductor<'a> {
             }
             self.job.progress.read(group.batch.bytes);
         }
-        self.job.lanes.leave();
         if let Some(file) = at_hand {
             outputs.push(files.close(file)?);
         }
