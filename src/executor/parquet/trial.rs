@@ -2,17 +2,20 @@
 
 use std::sync::Arc;
 
+use super::crew::Crew;
 use super::decode::RowGroupInput;
-use super::merge::Workspace;
 use super::pieces::{Batch, Piece};
+use super::props;
 use super::rewrite::{RowGroup, Work};
-use super::{props, roots};
-use crate::error::{Context, Result};
+use super::roots::MadeLeaf;
+use crate::error::Result;
 use crate::executor::TableContext;
 use crate::executor::source::Source;
-use crate::executor::threads::guarded;
 use crate::lake::parquet_schema::write_schema;
 use crate::model::CompactPolicy;
+
+/// Threads that make its columns. Often one column takes as long as all others do.
+const HANDS: usize = 2;
 
 /// Makes one row group of the first row group of each source, and says how many bytes went in and how many came out.
 ///
@@ -38,13 +41,14 @@ pub(crate) fn trial(
     }
     let read = batch.bytes;
     let columns = work.schema.arrow.fields().len();
-    let group = RowGroup::new(batch, inputs, columns);
-    let mut space = Workspace::new(work.pool.clone());
-    let mut written = 0;
-    for root in 0..columns {
-        let made = guarded(|| roots::make(&work, &group, root, &mut space))
-            .while_doing(|| format!("trying column {}", work.schema.arrow.field(root).name()))?;
-        written += made.leaves.iter().map(roots::MadeLeaf::bytes).sum::<u64>();
-    }
+    let group = Arc::new(RowGroup::new(batch, inputs, columns));
+    let crew = Crew::default();
+    crew.submit(&group, work.heaviest_first(&group.batch));
+    crew.end();
+    std::thread::scope(|scope| {
+        (0..HANDS).for_each(|_| drop(scope.spawn(|| crew.work(&work))));
+    });
+    let made = crew.wait(&group)?;
+    let written = made.iter().flat_map(|made| &made.leaves).map(MadeLeaf::bytes).sum();
     Ok((read, written))
 }
