@@ -143,7 +143,8 @@ impl<'a> Writing<'a> {
     ) -> Result<Self> {
         let properties =
             Arc::new(props::sorted_properties(&job.policy, &job.table.schema, &schema.parquet, &job.task.arrangement)?);
-        let writers = Writers::new(schema, properties.clone())?;
+        let rules = props::rules(&job.policy, &job.table.schema, &schema.parquet);
+        let writers = Writers::new(schema, properties.clone(), rules)?;
         let mut leaves = vec![0; schema.arrow.fields().len()];
         for leaf in 0..schema.parquet.num_columns() {
             leaves[schema.parquet.get_column_root_idx(leaf)] += 1;
@@ -216,7 +217,9 @@ impl<'a> Writing<'a> {
         while from < batch.num_rows() {
             let room = usize::try_from(self.full - self.rows).unwrap_or(usize::MAX);
             let some = room.min(batch.num_rows() - from);
-            self.encoders.write(&self.writers, &batch.slice(from, some))?;
+            let rows = batch.slice(from, some);
+            self.encoders.write(&self.writers, &rows)?;
+            self.writers.saw(rows);
             self.rows += some as u64;
             from += some;
             if self.rows >= self.full {

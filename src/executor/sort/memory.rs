@@ -6,8 +6,12 @@ use arrow_select::interleave::interleave_record_batch;
 use super::head::{Head, common_of_all, head, tell_all};
 use super::key::Keys;
 use super::merge::Ordered;
-use super::{CHUNK, ROWS};
+use super::{CHUNK, rows_in};
 use crate::error::{Error, Result};
+
+/// Bytes that are put together in one go: so many rows of a column that what is looked up for one of them is still in the
+/// cache for another.
+const BLOCK: usize = 16 * CHUNK;
 
 /// A row: the head of its key, its batch, its place there.
 pub(super) type Indexed = (Head, u32, u32);
@@ -20,7 +24,11 @@ pub(super) struct InMemory {
     /// The first key and the last one; nothing when there are no rows.
     ends: Vec<Vec<u8>>,
     at: usize,
+    /// Rows in order that were not handed on yet.
+    ready: Option<RecordBatch>,
+    /// Rows of a batch, and of what is put together in one go.
     rows_at_once: usize,
+    rows_of_a_block: usize,
 }
 
 impl InMemory {
@@ -47,8 +55,9 @@ impl InMemory {
         }
         let key = |row: &Indexed| all[row.1 as usize].get(row.2 as usize).to_vec();
         let ends = order.first().into_iter().chain(order.last()).map(key).collect();
-        let width = bytes.checked_div(rows).unwrap_or(0).max(1);
-        Ok(Self { batches, order, ends, at: 0, rows_at_once: (CHUNK / width).clamp(16, ROWS) })
+        let width = bytes.checked_div(rows).unwrap_or(0);
+        let (rows_at_once, rows_of_a_block) = (rows_in(CHUNK, width), rows_in(BLOCK, width));
+        Ok(Self { batches, order, ends, at: 0, ready: None, rows_at_once, rows_of_a_block })
     }
 }
 
@@ -61,16 +70,23 @@ impl InMemory {
 
 impl Ordered for InMemory {
     fn next(&mut self) -> Result<Option<RecordBatch>> {
-        if self.at == self.order.len() {
-            return Ok(None);
+        let ready = match self.ready.take() {
+            Some(ready) => ready,
+            None if self.at == self.order.len() => return Ok(None),
+            None => {
+                let end = (self.at + self.rows_of_a_block).min(self.order.len());
+                let some = self.order[self.at..end].iter();
+                let some: Vec<(usize, usize)> = some.map(|(_, batch, row)| (*batch as usize, *row as usize)).collect();
+                self.at = end;
+                let batches: Vec<&RecordBatch> = self.batches.iter().collect();
+                interleave_record_batch(&batches, &some)
+                    .map_err(|e| Error::internal("sorted rows can't be put together").caused_by(e))?
+            }
+        };
+        let some = self.rows_at_once.min(ready.num_rows());
+        if some < ready.num_rows() {
+            self.ready = Some(ready.slice(some, ready.num_rows() - some));
         }
-        let end = (self.at + self.rows_at_once).min(self.order.len());
-        let some: Vec<(usize, usize)> =
-            self.order[self.at..end].iter().map(|(_, batch, row)| (*batch as usize, *row as usize)).collect();
-        self.at = end;
-        let batches: Vec<&RecordBatch> = self.batches.iter().collect();
-        interleave_record_batch(&batches, &some)
-            .map(Some)
-            .map_err(|e| Error::internal("sorted rows can't be put together").caused_by(e))
+        Ok(Some(ready.slice(0, some)))
     }
 }

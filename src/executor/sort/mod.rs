@@ -30,14 +30,19 @@ use crate::lake::Spill;
 
 /// Bytes of a batch in a run: small, so that many runs can be merged at a time.
 const CHUNK: usize = 256 << 10;
-/// What a run takes while it is merged: a batch or two, their keys, what its file is read through.
-const MERGED: usize = 2 * CHUNK;
+/// What a run takes while it is merged, in batches: one or two, their keys, what its file is read through.
+const MERGED: usize = 2;
 /// Most runs that are merged at a time: each has a file open.
 const MOST_MERGED: usize = 256;
-/// Most rows of a batch.
-const ROWS: usize = 8192;
+/// Most rows of so many bytes.
+const ROWS_OF_A_CHUNK: usize = 8192;
 /// Least memory that a sort works with.
 pub(crate) const LEAST_MEMORY: usize = 32 << 20;
+
+/// Rows of a batch of so many bytes, when one has so many. Where values are tiny, keys are not.
+fn rows_in(bytes: usize, width: usize) -> usize {
+    (bytes / width.max(1)).clamp(1, ROWS_OF_A_CHUNK * (bytes / CHUNK))
+}
 
 /// Sorts rows.
 pub(crate) struct Sorter {
@@ -50,6 +55,8 @@ pub(crate) struct Sorter {
     pending_bytes: usize,
     /// Bytes that a row's key and its place in the index take, as last seen.
     beside_row: usize,
+    /// Bytes and rows that came altogether.
+    came: (usize, usize),
     runs: Vec<Run>,
     /// A run that is being written while the next one is collected.
     writing: Option<JoinHandle<Result<Option<Run>>>>,
@@ -60,7 +67,18 @@ impl Sorter {
     pub(crate) fn new(schema: SchemaRef, keys: Arc<Keys>, spill: Spill, memory: usize) -> Self {
         let memory = memory.max(LEAST_MEMORY);
         let (pending, runs) = (Vec::new(), Vec::new());
-        Self { schema, keys, spill, memory, pending, pending_bytes: 0, beside_row: 0, runs, writing: None }
+        Self {
+            schema,
+            keys,
+            spill,
+            memory,
+            pending,
+            pending_bytes: 0,
+            beside_row: 0,
+            came: (0, 0),
+            runs,
+            writing: None,
+        }
     }
 
     /// Takes more rows.
@@ -73,10 +91,17 @@ impl Sorter {
             let keys = self.keys.of(&batch)?.size().div_ceil(batch.num_rows());
             self.beside_row = keys + size_of::<Indexed>();
         }
-        self.pending_bytes += batch.get_array_memory_size() + batch.num_rows() * self.beside_row;
+        let bytes = batch.get_array_memory_size();
+        self.came = (self.came.0 + bytes, self.came.1 + batch.num_rows());
+        self.pending_bytes += bytes + batch.num_rows() * self.beside_row;
         self.pending.push(batch);
         // Two of them: one is sorted and written while the other fills.
         if self.pending_bytes >= self.memory / 2 { self.write_run() } else { Ok(()) }
+    }
+
+    /// Bytes of a row, on average.
+    fn width(&self) -> usize {
+        self.came.0 / self.came.1.max(1)
     }
 
     fn write_run(&mut self) -> Result<()> {
@@ -104,9 +129,10 @@ impl Sorter {
             let sorted = InMemory::new(&self.keys, std::mem::take(&mut self.pending))?;
             return hand_on(sorted, take);
         }
-        let fan_in = (self.memory / MERGED).clamp(2, MOST_MERGED);
+        let merged = MERGED * CHUNK.max(self.width());
+        let fan_in = (self.memory / merged).clamp(2, MOST_MERGED);
         let runs = self.runs.len() + usize::from(self.writing.is_some());
-        if runs >= fan_in || self.pending_bytes + runs * MERGED > self.memory {
+        if runs >= fan_in || self.pending_bytes + runs * merged > self.memory {
             self.write_run()?;
         }
         // While the last run is written, what stays in memory is sorted.
@@ -142,7 +168,7 @@ impl Sorter {
         inputs.extend(last.map(|last| Box::new(last) as Box<dyn Ordered>));
         // All keys of a run lie between its ends, so they begin with what these begin with alike.
         let skip = ends.iter().map(|end| head::common(&ends[0], end)).min().unwrap_or(0);
-        Merge::new(&self.keys, skip, inputs, ROWS)
+        Merge::new(&self.keys, skip, inputs, rows_in(CHUNK, self.width()))
     }
 }
 

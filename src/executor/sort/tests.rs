@@ -124,7 +124,7 @@ fn should_merge_more_runs_than_fit_at_a_time() {
     let arrangement = Arrangement::Sort { fields: vec![field("a", true, false)], order_id: None };
     for run in [20, 7] {
         let batches: Vec<RecordBatch> = all.chunks(run).map(batch).collect();
-        assert!(batches.len() > LEAST_MEMORY / MERGED);
+        assert!(batches.len() > LEAST_MEMORY / (MERGED * CHUNK));
         assert!(sorted(&arrangement, batches, run) == naive(all.clone()));
     }
 }

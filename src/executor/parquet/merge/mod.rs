@@ -53,6 +53,11 @@ use output::{Buffers, Coming, Output};
 use page::Page;
 use stop::damaged;
 
+/// The ZSTD level for a page of such values, as far as the other writer (that of whole columns) has it.
+pub(crate) fn level(rules: &Rules, plain: &[u8]) -> Result<i32> {
+    Ok(choose::level_for(&mut Codecs::new(), rules, plain)?.0.max(1))
+}
+
 /// What a worker keeps from one column to the next.
 pub(crate) struct Workspace {
     codecs: Codecs,
