@@ -1,8 +1,8 @@
 //! Deletes that were written anew, as manifest entries.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
-use iceberg::spec::{DataFileFormat, ManifestFile, ManifestStatus};
+use iceberg::spec::{DataFile, DataFileFormat, ManifestFile, ManifestStatus};
 
 use super::change::Change;
 use super::check::Live;
@@ -13,28 +13,42 @@ use crate::error::{Error, Result};
 use crate::model::Outcome;
 
 impl Written<'_> {
-    /// The manifest of deletes that were written anew. They are as old as the newest of those that they stand for, so that
-    /// a writer who knew all of those has no conflict with them.
+    /// Manifests of deletes that were written anew. They are as old as the newest of those that they stand for, so that a
+    /// writer who knew all of those has no conflict with them; a vector that only moved to another file is as old as it was.
     pub(super) async fn new_deletes(
         &mut self,
         outcome: &Outcome,
         gone: Gone<'_>,
         list: &[ManifestFile],
         change: &mut Change,
-    ) -> Result<Option<ManifestFile>> {
-        let first = outcome.inputs.first().and_then(|path| gone.found.live.get(path));
-        let Some(Live { spec_id, entry, .. }) = first.filter(|_| !outcome.outputs.is_empty()) else { return Ok(None) };
+    ) -> Result<Vec<ManifestFile>> {
         one_vector_each(outcome, gone, list)?;
-        let partition = entry.data_file().partition();
-        let made = outcome.outputs.iter().map(|file| match &file.vector {
-            Some(vector) => vector_file(file, vector, *spec_id, partition),
-            None => position_file(file, *spec_id, partition),
-        });
-        let files: Vec<_> = made.collect::<Result<_>>()?;
-        files.iter().for_each(|file| change.add(file));
         let sequence = gone.checker.newest(list, outcome.applied.iter().map(|delete| &delete.key));
-        let files = files.into_iter().map(|file| (file, sequence)).collect();
-        self.added(Kind { spec_id: *spec_id, deletes: true }, files).await.map(Some)
+        let only_vectors = outcome.applied.iter().all(|delete| delete.key.offset.is_some());
+        let own = if only_vectors { gone.checker.of_vectors(list, &outcome.applied) } else { HashMap::new() };
+        let first = outcome.inputs.first().map(String::as_str);
+        let mut by_spec: BTreeMap<i32, Vec<(DataFile, Option<i64>)>> = BTreeMap::new();
+        for file in &outcome.outputs {
+            // Vectors of several partitions may be in one file: each is of the partition of its data file.
+            let data_file = file.vector.as_ref().map(|vector| vector.data_file.as_str());
+            let Some(Live { spec_id, entry, .. }) = data_file.or(first).and_then(|path| gone.found.live.get(path))
+            else {
+                return Err(Error::internal(format!("{} is about no live input", file.path)));
+            };
+            let partition = entry.data_file().partition();
+            let made = match &file.vector {
+                Some(vector) => vector_file(file, vector, *spec_id, partition)?,
+                None => position_file(file, *spec_id, partition)?,
+            };
+            change.add(&made);
+            let moved = data_file.and_then(|path| own.get(path)).copied();
+            by_spec.entry(*spec_id).or_default().push((made, moved.or(sequence)));
+        }
+        let mut manifests = Vec::new();
+        for (spec_id, files) in by_spec {
+            manifests.push(self.added(Kind { spec_id, deletes: true }, files).await?);
+        }
+        Ok(manifests)
     }
 }
 

@@ -15,7 +15,7 @@ use super::{DropReason, Dropped};
 use crate::error::{Context, Result};
 use crate::lake::manifests::{MANIFESTS_AT_ONCE, read_current};
 use crate::lake::{LoadedTable, RowIds};
-use crate::model::{Base, DeleteContent, DeleteKey, Outcome, Route};
+use crate::model::{AppliedDelete, Base, DeleteContent, DeleteKey, Outcome, Route};
 
 /// Looks at fresh metadata on every attempt; remembers what it has read (manifests never change).
 #[derive(Debug)]
@@ -129,6 +129,16 @@ impl<'a> Check<'a> {
         let entries = list.iter().flat_map(|file| self.deletes_of(&file.manifest_path));
         let live = entries.filter(|entry| entry.status != ManifestStatus::Deleted && keys.contains(&key_of(entry)));
         live.filter_map(|entry| entry.sequence_number()).max()
+    }
+
+    /// The data sequence numbers of the live deletion vectors among these deletes, by data file.
+    pub(super) fn of_vectors(&self, list: &[ManifestFile], among: &[AppliedDelete]) -> HashMap<String, i64> {
+        let keys: HashSet<&DeleteKey> = among.iter().map(|delete| &delete.key).collect();
+        let entries = list.iter().flat_map(|file| self.deletes_of(&file.manifest_path));
+        let live = entries.filter(|entry| entry.status != ManifestStatus::Deleted && is_vector(entry));
+        live.filter(|entry| keys.contains(&key_of(entry)))
+            .filter_map(|entry| Some((entry.data_file().referenced_data_file()?, entry.sequence_number()?)))
+            .collect()
     }
 
     /// Checks all groups against the current manifests.

@@ -136,7 +136,9 @@ impl Executor {
         let what = || format!("rewriting group {} ({}) of {}", task.id, shown(&task.partition), table.table);
         let deletes = self.deletes_of(task, table).await.while_doing(what)?;
         let (rows_deleted, applied) = (deletes.rows, deletes.applied);
-        let open = async || source::open_all(&self.store, &task.inputs).await.while_doing(what);
+        // Where data files stay, the masks say all that is to be known of them.
+        let inputs = if task.route.keeps_files() { &[][..] } else { &task.inputs };
+        let open = async || source::open_all(&self.store, inputs).await.while_doing(what);
         let (lanes, sources) = match self.lanes.try_acquire(task) {
             Some(lanes) => (lanes, None),
             None => {

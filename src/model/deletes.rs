@@ -63,6 +63,9 @@ pub struct TaskDelete {
     /// Field ids of an equality delete.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub equality_ids: Vec<i32>,
+    /// A deletion vector that is written to another file even if it stays as it is: its own file is too small.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub moves: bool,
 }
 
 impl TaskDelete {
@@ -83,6 +86,7 @@ impl From<&DeleteFile> for TaskDelete {
             records: delete.records,
             sequence_number: delete.sequence_number,
             equality_ids: delete.equality_ids.clone(),
+            moves: false,
         }
     }
 }

@@ -92,6 +92,11 @@ pub enum TaskReason {
         /// Small files of positions.
         files: u64,
     },
+    /// At least `min-input-files` small files of deletion vectors become fewer.
+    ManyVectorFiles {
+        /// Small files of deletion vectors.
+        files: u64,
+    },
     /// Files that are not in the wanted order, or that lie over one another.
     Arrange {
         /// Files that are not in order.
@@ -279,6 +284,7 @@ impl fmt::Display for TaskReason {
                 write!(f, "{equality} files of equality deletes and {positions} of positions")
             }
             Self::ManyDeleteFiles { files } => write!(f, "{files} small files of positions"),
+            Self::ManyVectorFiles { files } => write!(f, "{files} small files of deletion vectors"),
             Self::NewSpec { files, partitions: 0 } => write!(f, "{files} files of an older spec"),
             Self::NewSpec { files, partitions: 1 } => write!(f, "{files} files of an older spec belong to a partition"),
             Self::NewSpec { files, partitions } => {

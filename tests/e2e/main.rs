@@ -28,5 +28,6 @@ mod serve;
 mod sort;
 mod spark;
 mod spark_evolved;
+mod spark_vectors;
 mod support;
 mod writers;

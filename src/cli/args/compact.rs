@@ -126,8 +126,8 @@ pub(in crate::cli) struct CompactArgs {
     pub(in crate::cli) tables: Tables,
     #[command(flatten)]
     pub(in crate::cli) options: RewriteOptions,
-    /// Rewrite deletes alone: equality deletes become positions, many files of positions few (deletion vectors in format
-    /// version 3); data files stay
+    /// Rewrite deletes alone: equality deletes become positions, many files of positions few (in format version 3, both
+    /// become deletion vectors, and many small files of those few); data files stay
     #[arg(long, env = "ICEWRIGHT_DELETES")]
     pub(in crate::cli) deletes: bool,
     /// Show what would be done; change nothing
@@ -142,8 +142,8 @@ pub(in crate::cli) struct PlanCompactArgs {
     pub(in crate::cli) tables: Tables,
     #[command(flatten)]
     pub(in crate::cli) options: RewriteOptions,
-    /// Rewrite deletes alone: equality deletes become positions, many files of positions few (deletion vectors in format
-    /// version 3); data files stay
+    /// Rewrite deletes alone: equality deletes become positions, many files of positions few (in format version 3, both
+    /// become deletion vectors, and many small files of those few); data files stay
     #[arg(long, env = "ICEWRIGHT_DELETES")]
     pub(in crate::cli) deletes: bool,
     #[command(flatten)]

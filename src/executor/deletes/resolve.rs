@@ -109,7 +109,7 @@ fn finish(
         if let Ok(end) = u32::try_from(all.inputs[input].records) {
             deleted.remove_range(end..);
         }
-        let known = vector_of(all, input).filter(|_| member.route == Route::Vectors);
+        let known = vector_of(all, input).filter(|known| member.route == Route::Vectors && !known.moves);
         if let Some(known) = known.filter(|known| known.records == deleted.len()) {
             // It holds no position that was not found: to write the same anew would gain nothing.
             let same = |applied: &&mut AppliedDelete| applied.key == known.key;

@@ -24,6 +24,7 @@ pub(super) fn task(inputs: &[(i64, Vec<u32>)], deletes: &[(i64, i32)]) -> Rewrit
         records: 1,
         sequence_number: *sequence_number,
         equality_ids: vec![*column],
+        moves: false,
     });
     RewriteTask { deletes: deletes.collect(), ..plain_task(Route::Encode, inputs.collect(), 1, "out") }
 }

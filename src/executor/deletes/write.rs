@@ -148,6 +148,7 @@ pub(super) fn read_back(job: &Job, made: &[NewFile]) -> Result<()> {
             records: file.records,
             sequence_number: 0,
             equality_ids: Vec::new(),
+            moves: false,
         }
     };
     let mut task = RewriteTask { deletes: made.iter().map(delete).collect(), ..job.task.clone() };

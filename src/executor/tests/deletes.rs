@@ -33,6 +33,7 @@ impl Bench {
             records: batch.num_rows() as u64,
             sequence_number,
             equality_ids: equality_ids.to_vec(),
+            moves: false,
         });
         number
     }
@@ -72,6 +73,7 @@ impl Bench {
             records: positions.len() as u64,
             sequence_number: 2,
             equality_ids: Vec::new(),
+            moves: false,
         });
         self.inputs[input].deletes.push(number);
     }

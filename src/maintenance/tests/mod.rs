@@ -9,6 +9,7 @@ mod home;
 mod interleavings;
 mod lake;
 mod looks;
+mod merged_vectors;
 mod model;
 mod reader;
 mod reclaim3;

@@ -144,9 +144,20 @@ impl Lake {
         picked.sort_unstable();
         picked.dedup();
         let Some(first) = picked.first().map(|index| live[*index]) else { return false };
-        picked.retain(|index| live[*index].home == first.home && (!scoped || live[*index].path == first.path));
-        let pairs: Vec<_> = picked.iter().map(|index| (live[*index].path.clone(), live[*index].position)).collect();
-        self.delete_rows(commit, first.home.clone(), &pairs, scoped.then(|| first.path.clone())).await;
+        // A file of vectors may hold some of several partitions.
+        let anywhere = self.version >= FormatVersion::V3;
+        picked.retain(|index| {
+            let found = live[*index];
+            (anywhere || found.home == first.home) && (!scoped || found.path == first.path)
+        });
+        let place = |index: &usize| (live[*index].home.clone(), live[*index].path.clone(), live[*index].position);
+        let rows: Vec<_> = picked.iter().map(place).collect();
+        if anywhere {
+            self.vectors(commit, &rows).await;
+        } else {
+            let pairs: Vec<_> = rows.into_iter().map(|(_, path, position)| (path, position)).collect();
+            self.delete_rows(commit, first.home.clone(), &pairs, scoped.then(|| first.path.clone())).await;
+        }
         for index in picked {
             self.forget(live[index]);
         }

@@ -25,32 +25,35 @@ impl Lake {
         rows: &[(String, i64)],
         of: Option<String>,
     ) {
+        let home = home.into();
         if self.version < FormatVersion::V3 {
-            self.positions(commit, &home.into(), rows, of);
+            self.positions(commit, &home, rows, of);
         } else {
-            self.vectors(commit, &home.into(), rows).await;
+            let rows: Vec<_> = rows.iter().map(|(file, position)| (home.clone(), file.clone(), *position)).collect();
+            self.vectors(commit, &rows).await;
         }
     }
 
-    /// Adds deletion vectors to the commit, all in one file. A vector takes over what other positions say of its file.
-    async fn vectors(&mut self, commit: &mut Commit, home: &Home, rows: &[(String, i64)]) {
+    /// Adds deletion vectors to the commit, all in one file, whatever the partitions. A vector takes over what other
+    /// positions say of its file.
+    pub(super) async fn vectors(&mut self, commit: &mut Commit, rows: &[(Home, String, i64)]) {
         let table = self.load().await;
         let mut known = positions(&table).await;
-        let mut by_file: BTreeMap<&str, BTreeSet<i64>> = BTreeMap::new();
-        for (file, position) in rows {
-            by_file.entry(file).or_default().insert(*position);
+        let mut by_file: BTreeMap<&str, (&Home, BTreeSet<i64>)> = BTreeMap::new();
+        for (home, file, position) in rows {
+            by_file.entry(file).or_insert_with(|| (home, BTreeSet::new())).1.insert(*position);
         }
         let path = self.path("vectors.puffin");
         let output = file_io(&table.store).new_output(&path).unwrap();
         let mut writer = PuffinWriter::new(&output, Default::default(), false).await.unwrap();
         let (mut offset, mut made) = (4, Vec::new());
-        for (file, mut deleted) in by_file {
+        for (file, (home, mut deleted)) in by_file {
             let (before, vector) = known.remove(file).unwrap_or_default();
             deleted.extend(before);
             commit.replaced.extend(vector);
             let data = blob(&deleted);
             let length = i64::try_from(data.len()).unwrap();
-            made.push((file, offset, length, deleted.len()));
+            made.push((file, home, offset, length, deleted.len()));
             offset += length;
             let blob = Blob::builder()
                 .r#type(DELETION_VECTOR_V1.to_owned())
@@ -63,7 +66,7 @@ impl Lake {
             writer.add(blob, CompressionCodec::None).await.unwrap();
         }
         writer.close().await.unwrap();
-        for (file, offset, length, rows) in made {
+        for (file, home, offset, length, rows) in made {
             commit.add(DataContentType::PositionDeletes, path.clone(), rows, home, |entry| {
                 entry
                     .file_format(DataFileFormat::Puffin)

@@ -17,6 +17,8 @@ use crate::planner::deletes::Burdens;
 pub(super) enum Place {
     /// The partition of its inputs.
     Own(PartitionId),
+    /// Several partitions of a spec: one file holds deletion vectors of all of them.
+    Several { spec_id: i32 },
     /// Partitions of another spec.
     Moved { spec_id: i32, path: String, respec: Respec },
 }
@@ -26,6 +28,7 @@ impl Place {
     pub(super) fn path<'a>(&'a self, state: &'a TableState) -> &'a str {
         match self {
             Self::Own(partition) => &state.partition(*partition).path,
+            Self::Several { .. } => "",
             Self::Moved { path, .. } => path,
         }
     }
@@ -43,6 +46,8 @@ pub(super) struct Group {
     pub(super) route_why: RouteReason,
     pub(super) output_files: u64,
     pub(super) output_bytes: u64,
+    /// Whether deletion vectors in small files move to others, also if they say already what is to be said.
+    pub(super) merges_vectors: bool,
 }
 
 impl Group {
@@ -249,7 +254,17 @@ pub(super) fn worth(
     } else {
         TaskReason::EnoughContent { bytes }
     };
-    Ok(Group { place, keeps: None, inputs, why, route, route_why, output_files: outputs, output_bytes })
+    Ok(Group {
+        place,
+        keeps: None,
+        inputs,
+        why,
+        route,
+        route_why,
+        output_files: outputs,
+        output_bytes,
+        merges_vectors: false,
+    })
 }
 
 /// Puts groups into the order in which they are run; ties end with partition and first file (I11).

@@ -14,6 +14,7 @@ mod overlap;
 mod respec;
 pub(in crate::planner) mod route;
 pub(in crate::planner) mod size;
+mod vectors;
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -21,8 +22,8 @@ use iceberg::spec::TableMetadata;
 
 use crate::error::{Error, Result};
 use crate::model::{
-    Arrangement, Base, CompactPlan, CompactPolicy, Footer, InputFile, OutputSpec, PlanTotals, RewriteTask, Route,
-    Skipped, TableState, Task, TaskDelete,
+    Arrangement, Base, CompactPlan, CompactPolicy, FileFormat, Footer, InputFile, OutputSpec, PlanTotals, RewriteTask,
+    Route, Skipped, TableState, Task, TaskDelete,
 };
 use crate::planner::deletes::{Burdens, fates};
 use crate::planner::filter_fields;
@@ -197,13 +198,19 @@ fn grouped(
 fn task(state: &TableState, policy: &CompactPolicy, wish: &Wish, id: u32, mut group: Group) -> RewriteTask {
     let mut read: u64 = group.inputs.iter().map(|input| input.size).sum();
     let footers: Vec<Option<&Footer>> = group.inputs.iter().map(|input| state.footers.get(&input.path)).collect();
-    let deletes = own_deletes(state, &mut group.inputs);
+    let mut deletes = own_deletes(state, &mut group.inputs);
+    if group.merges_vectors {
+        let small =
+            |delete: &&mut TaskDelete| delete.format == FileFormat::Puffin && deletes::is_small(delete.size, policy);
+        deletes.iter_mut().filter(small).for_each(|delete| delete.moves = true);
+    }
     if group.route.keeps_files() {
         read = deletes::bytes_read(&deletes, read);
     }
     let path = group.place.path(state).to_owned();
     let (spec_id, folder, respec) = match group.place {
         Place::Own(partition) => (state.partition(partition).spec_id, path.clone(), None),
+        Place::Several { spec_id } => (spec_id, String::new(), None),
         Place::Moved { spec_id, respec, .. } => (spec_id, String::new(), Some(respec)),
     };
     RewriteTask {

@@ -9,3 +9,4 @@ mod manifests;
 mod properties;
 mod respec;
 pub(super) mod support;
+mod vectors;

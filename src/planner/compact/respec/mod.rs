@@ -278,6 +278,7 @@ impl Movers<'_> {
             output_files: output_files(output_bytes, self.policy).max(count.min(output_bytes.max(1))),
             output_bytes,
             inputs,
+            merges_vectors: false,
         }
     }
 
