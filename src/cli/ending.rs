@@ -8,7 +8,7 @@ use super::otlp::{Destination, destination};
 use super::rank::look;
 use super::report_page::{Told, report_page};
 use super::session::Session;
-use super::{output, render};
+use super::{output, render, ways};
 use crate::error::{Error, Result};
 use crate::lake::Ambient;
 use crate::maintenance::Fleet;
@@ -107,6 +107,10 @@ fn print(command: &str, json: bool, tables: Vec<TableReport>) -> Result<u8> {
         output::data(&pictures);
     }
     output::data(&render::reports(&tables));
+    let encoded = ways::reasons(&tables);
+    if !encoded.is_empty() {
+        output::data(&encoded);
+    }
     for (report, error) in tables.iter().filter_map(|report| report.error.as_ref().map(|error| (report, error))) {
         output::talk(&format!("error: {}: {}", report.table, error.message));
         if let Some(hint) = &error.hint {

@@ -30,6 +30,7 @@ mod serve;
 mod session;
 mod shell;
 mod tiers;
+mod ways;
 
 use std::process::ExitCode;
 

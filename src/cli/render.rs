@@ -35,11 +35,12 @@ type Column = (&'static str, fn(&TableReport) -> Option<String>);
 
 /// Reports of a run, one line a table, with the figures that at least one of them has.
 pub(super) fn reports(tables: &[TableReport]) -> String {
-    let columns: [Column; 9] = [
+    let columns: [Column; 10] = [
         (">files", |t| change(t.files_before, t.files_after, |n| n.to_string())),
         (">bytes", |t| change(t.bytes_before, t.bytes_after, human_bytes)),
         (">depth", depth),
         (">read", |t| t.bytes_read.map(human_bytes)),
+        ("how", super::ways::shares),
         (">written", |t| t.bytes_written.map(human_bytes)),
         (">manifests", |t| change(t.manifests_before, t.manifests_after, |n| n.to_string())),
         (">snapshots", |t| change(t.snapshots_before, t.snapshots_after, |n| n.to_string())),

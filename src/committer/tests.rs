@@ -141,6 +141,7 @@ impl Fixture {
             rows_deleted: 0,
             applied: Vec::new(),
             without_ids: false,
+            chunks: Default::default(),
             bytes_read: 1,
             bytes_written: 1,
             seconds: 0.0,

@@ -41,7 +41,7 @@ pub mod internals {
 
 use crate::error::{Context, Error, Result};
 use crate::lake::{Ambient, Spill, Store};
-use crate::model::{CompactPolicy, NewFile, Outcome, RewriteTask, Route, TableName, TaskDelete, Verify};
+use crate::model::{ChunkWays, CompactPolicy, NewFile, Outcome, RewriteTask, Route, TableName, TaskDelete, Verify};
 use crate::telemetry::Progress;
 use budget::Budget;
 use deletes::{MaskRoom, Masks, Shared};
@@ -172,7 +172,7 @@ impl Executor {
             spill: self.settings.spill.clone(),
             runtime: Handle::current(),
         };
-        let outputs = threads::apart(move || guarded(&job)).await.while_doing(what)?;
+        let (outputs, chunks) = threads::apart(move || guarded(&job)).await.while_doing(what)?;
         let outputs = self.with_class(outputs, task.output.storage_class.as_deref()).await.while_doing(what)?;
         self.progress.task_done();
         let written = outputs.iter().map(|file| file.records).sum();
@@ -193,6 +193,7 @@ impl Executor {
             applied,
             rows_out,
             without_ids: !task.route.keeps_files() && task.inputs.iter().all(|input| input.first_row_id.is_none()),
+            chunks,
             bytes_read,
             bytes_written: bytes_of(&outputs),
             outputs,
@@ -223,7 +224,7 @@ fn shown(partition: &str) -> &str {
 }
 
 /// Runs a job; whatever goes wrong, also a panic of a decoder on garbage, its outputs are removed.
-fn guarded(job: &Job) -> Result<Vec<NewFile>> {
+fn guarded(job: &Job) -> Result<(Vec<NewFile>, ChunkWays)> {
     let written = parking::Written::default();
     let result = catch_unwind(AssertUnwindSafe(|| run(job, &written))).unwrap_or_else(|_| {
         Err(Error::corrupt("a decoder gave up on an input file")
@@ -239,20 +240,22 @@ fn guarded(job: &Job) -> Result<Vec<NewFile>> {
     result
 }
 
-fn run(job: &Job, written: &parking::Written) -> Result<Vec<NewFile>> {
+fn run(job: &Job, written: &parking::Written) -> Result<(Vec<NewFile>, ChunkWays)> {
     let outputs = match job.task.route {
         Route::Copy => parquet::copy(job, written)?,
         Route::Merge | Route::Encode => parquet::rewrite(job, written)?,
         Route::Sort => own_thread(|| parquet::sorted(job, written))?,
-        Route::Deletes => return deletes::write(job, written),
-        Route::Vectors => return deletes::write_vectors(job, written),
+        Route::Deletes => return Ok((deletes::write(job, written)?, ChunkWays::default())),
+        Route::Vectors => return Ok((deletes::write_vectors(job, written)?, ChunkWays::default())),
         Route::Transfer => return Err(Error::internal("whole files are moved by the transfer, not by a rewrite")),
     };
     verify::stats(job, &outputs)?;
     if job.policy.verify == Verify::Content {
         content::compare(job, &outputs)?;
     }
-    Ok(outputs.into_iter().map(|output| output.file).collect())
+    let mut chunks = ChunkWays::default();
+    outputs.iter().for_each(|output| chunks.merge(&output.chunks));
+    Ok((outputs.into_iter().map(|output| output.file).collect(), chunks))
 }
 
 /// Runs something on a thread that ends with it. The allocator gives each thread a part of memory, and the parts of threads

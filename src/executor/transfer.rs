@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use super::{Executor, shown};
 use crate::error::{Context, Result};
-use crate::model::{NewFile, Outcome, ReclassTask, Route, TransferTask};
+use crate::model::{ChunkWays, NewFile, Outcome, ReclassTask, Route, TransferTask};
 
 impl Executor {
     /// Copies one file to its new place.
@@ -58,6 +58,7 @@ impl Executor {
             applied: Vec::new(),
             // The file keeps what it has, or gets, wherever it is.
             without_ids: false,
+            chunks: ChunkWays::default(),
             rows_out: input.records,
             bytes_read: input.size,
             bytes_written: input.size,

@@ -41,6 +41,7 @@ impl Maintenance {
                 report.depth_before = depth::by_column(&planned.state, &planned.plan.policy);
                 let totals = &planned.plan.totals;
                 report.groups = Some(planned.plan.tasks.len() as u64);
+                report.ways = planned.plan.ways();
                 report.files_after = Some(totals.files - totals.input_files + totals.output_files);
                 report.delete_files_after =
                     Some(totals.delete_files + totals.new_delete_files - totals.retired_delete_files);

@@ -330,6 +330,9 @@ impl<'a> Run<'a> {
         report.snapshot_id = Some(snapshot_id);
         add(&mut report.bytes_read, committed.iter().map(|outcome| outcome.bytes_read).sum());
         add(&mut report.bytes_written, committed.iter().map(|outcome| outcome.bytes_written).sum());
+        for outcome in committed.iter().filter(|outcome| !outcome.chunks.is_empty()) {
+            report.chunks.get_or_insert_default().merge(&outcome.chunks);
+        }
         add(&mut report.groups_committed, committed.len() as u64);
         add(&mut report.snapshots_after, 1);
         report.sizes_after = self.sizes.values().copied().collect();

@@ -34,6 +34,7 @@ mod similar;
 mod sort;
 mod state;
 mod tier;
+mod ways;
 
 pub use age::{human_age, parse_age};
 pub use archive::{
@@ -58,8 +59,8 @@ pub use operation::Operation;
 pub use orphans::{Judged, LocationCount, Orphan, OrphanPlan, OrphanPolicy, OrphanSkip, judge, orphan_kind};
 pub use outcome::{ColumnStats, NewFile, NewVector, Outcome};
 pub use plan::{
-    Base, CompactPlan, Estimate, InputFile, OutputSpec, PLAN_VERSION, Plan, PlanTotals, RewriteTask, Route, SavedPlan,
-    Skipped, Task,
+    Base, CompactPlan, Estimate, InputFile, OutputSpec, PLAN_VERSION, Plan, PlanTotals, PlannedWay, RewriteTask, Route,
+    SavedPlan, Skipped, Task,
 };
 pub use policy::{CompactPolicy, EncodingProfile, JobOrder, PartialProgress, Verify};
 pub use reason::{PickReason, RouteReason, SkipReason, TaskReason};
@@ -77,3 +78,4 @@ pub use tier::{
     BILLED_GIB, DAYS_A_MONTH, Prices, Recompress, Tier, TierPlace, class_is_offline, class_prices, human_money,
     same_class, tier_locations, tier_of, told_by_class,
 };
+pub use ways::{ChunkSum, ChunkWays, EncodedChunks};

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::{AppliedDelete, PartitionValues, Route};
+use super::{AppliedDelete, ChunkWays, PartitionValues, Route};
 
 /// Statistics of one column (by Iceberg field id) in one file. Counts that a metrics mode leaves out are absent.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -86,6 +86,9 @@ pub struct Outcome {
     /// The rows were rewritten while none of them had an id: it is lost if they have got one when this is committed.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub without_ids: bool,
+    /// How the column chunks of the outputs were made.
+    #[serde(default, skip_serializing_if = "ChunkWays::is_empty")]
+    pub chunks: ChunkWays,
     /// Bytes of the inputs.
     pub bytes_read: u64,
     /// Bytes of the outputs.

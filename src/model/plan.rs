@@ -75,6 +75,22 @@ impl Route {
     }
 }
 
+/// Groups of a plan that are to be rewritten on one way, for one reason.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PlannedWay {
+    /// The way. On that of pages, a column that can't go it is encoded: which one, only the files tell.
+    pub way: Route,
+    /// Why, as the first group has it.
+    #[serde(flatten)]
+    pub why: RouteReason,
+    /// Groups.
+    pub groups: u64,
+    /// Their files.
+    pub files: u64,
+    /// The bytes of those.
+    pub bytes: u64,
+}
+
 /// What should come out of a task.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OutputSpec {
@@ -226,6 +242,28 @@ impl CompactPlan {
     /// The delete files that go, as far as the plan can tell.
     pub fn retired(&self) -> impl Iterator<Item = &PlannedDelete> {
         self.deletes.iter().filter(|delete| delete.fate.goes())
+    }
+
+    /// The ways on which groups are to be rewritten, with the reasons, most bytes first. Reasons that differ only in their
+    /// figures are one.
+    pub fn ways(&self) -> Vec<PlannedWay> {
+        let mut ways: Vec<PlannedWay> = Vec::new();
+        for task in self.rewrites() {
+            let same = |way: &&mut PlannedWay| way.way == task.route && way.why.is_like(&task.route_why);
+            let (files, bytes) = (task.inputs.len() as u64, task.inputs.iter().map(|input| input.size).sum::<u64>());
+            match ways.iter_mut().find(same) {
+                Some(way) => {
+                    way.groups += 1;
+                    way.files += files;
+                    way.bytes += bytes;
+                }
+                None => {
+                    ways.push(PlannedWay { way: task.route, why: task.route_why.clone(), groups: 1, files, bytes });
+                }
+            }
+        }
+        ways.sort_by_key(|way| std::cmp::Reverse(way.bytes));
+        ways
     }
 
     /// The rewrite tasks.

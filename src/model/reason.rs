@@ -209,6 +209,11 @@ pub enum RouteReason {
         /// The codec found.
         found: Codec,
     },
+    /// An input is in a codec of which not even pages are moved: every value is encoded anew.
+    PagesStay {
+        /// The codec found.
+        found: Codec,
+    },
     /// The inputs' row groups are too small to be kept.
     RowGroupsTooSmall {
         /// Their average compressed bytes.
@@ -242,6 +247,14 @@ pub enum RouteReason {
         /// In which.
         order: String,
     },
+}
+
+impl RouteReason {
+    /// Whether both are the same but for figures.
+    pub fn is_like(&self, other: &Self) -> bool {
+        let figures = matches!(self, Self::RowGroupsTooSmall { .. } | Self::BetterEncoding { .. });
+        self == other || (figures && std::mem::discriminant(self) == std::mem::discriminant(other))
+    }
 }
 
 impl fmt::Display for PickReason {
@@ -334,6 +347,7 @@ impl fmt::Display for RouteReason {
         match self {
             Self::AllFit => f.write_str("codec, schema and row groups fit"),
             Self::CodecDiffers { found } => write!(f, "inputs in {found}"),
+            Self::PagesStay { found } => write!(f, "inputs in {found}, whose pages are not moved"),
             Self::RowGroupsTooSmall { average } => write!(f, "row groups of {} are too small", human_bytes(*average)),
             Self::RowGroupTooLarge => f.write_str("a row group larger than an output"),
             Self::SchemaDiffers => f.write_str("inputs not in the current schema"),

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{ArchiveReport, Operation, OverlapDepth, Removal, TableName};
+use super::{ArchiveReport, ChunkWays, Operation, OverlapDepth, PlannedWay, Removal, TableName};
 use crate::error::{Error, Kind};
 
 /// The version of the JSON document.
@@ -82,6 +82,12 @@ pub struct TableReport {
     /// Bytes of data files written by committed groups.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bytes_written: Option<u64>,
+    /// How the column chunks that committed groups wrote were made, and why those were encoded anew that were.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub chunks: Option<ChunkWays>,
+    /// On which way the planned groups are to be rewritten, and why; of dry runs.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ways: Vec<PlannedWay>,
     /// Groups planned.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub groups: Option<u64>,
@@ -163,6 +169,8 @@ impl TableReport {
             rows_deleted: None,
             bytes_read: None,
             bytes_written: None,
+            chunks: None,
+            ways: Vec::new(),
             groups: None,
             groups_committed: None,
             commit_conflicts: None,

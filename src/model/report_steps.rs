@@ -38,6 +38,9 @@ impl TableReport {
         sum(&mut self.groups, step.groups);
         sum(&mut self.groups_committed, step.groups_committed);
         sum(&mut self.commit_conflicts, step.commit_conflicts);
+        if let Some(chunks) = &step.chunks {
+            self.chunks.get_or_insert_default().merge(chunks);
+        }
         if let Some(removal) = &step.removed {
             self.add_removal(removal);
         }

@@ -4,6 +4,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr, reason = "tests say what went wrong by failing")]
 
+mod adopted;
 mod archive;
 mod archive_s3;
 mod bad_input;

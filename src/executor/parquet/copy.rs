@@ -14,6 +14,7 @@ use crate::executor::source::{Chunks, Source};
 use crate::executor::{Job, Written};
 use crate::lake::damaged;
 use crate::lake::parquet_schema::{schema_hash, write_schema};
+use crate::model::ChunkSum;
 
 /// Copies all row groups of the inputs, in order, into files of the right size.
 pub(crate) fn copy(job: &Job, written: &Written) -> Result<Vec<Output>> {
@@ -73,6 +74,7 @@ fn row_group(file: &mut OpenFile, source: &Source, index: usize, chunks: &Chunks
     let descriptors: Vec<ColumnDescPtr> = file.writer.schema_descr().columns().to_vec();
     let group = source.metadata.row_group(index);
     let rows = u64::try_from(group.num_rows()).unwrap_or(0);
+    let copied = &mut file.chunks.copied;
     let mut writer = file.writer.next_row_group().map_err(|e| write_error(&location, e))?;
     for (column, (chunk, descriptor)) in group.columns().iter().zip(descriptors).enumerate() {
         let metadata = rehome(chunk, descriptor).map_err(|e| damaged(&source.path, e))?;
@@ -84,6 +86,7 @@ fn row_group(file: &mut OpenFile, source: &Source, index: usize, chunks: &Chunks
             column_index: source.metadata.column_index().and_then(|all| all.get(index)?.get(column)).cloned(),
             offset_index: source.metadata.offset_index().and_then(|all| all.get(index)?.get(column)).cloned(),
         };
+        copied.add(ChunkSum::one(close.bytes_written));
         writer.append_column(chunks, close).map_err(|e| write_error(&location, e))?;
     }
     writer.close().map_err(|e| write_error(&location, e))?;

@@ -168,7 +168,7 @@ fn close(roots: Vec<Root>) -> Parquet<Vec<(usize, Made)>> {
     let done = roots.into_iter().map(|root| {
         let leaves = root.writers.into_iter().map(|w| w.close().map(|chunk| MadeLeaf::Encoded(Box::new(chunk))));
         let leaves = leaves.collect::<Parquet<Vec<_>>>()?;
-        Ok((root.number, Made { leaves, nans: root.nans.into_iter().collect(), removed_nulls: 0 }))
+        Ok((root.number, Made { leaves, nans: root.nans.into_iter().collect(), removed_nulls: 0, why: None }))
     });
     done.collect()
 }

@@ -32,7 +32,7 @@ pub(crate) use rewrite::rewrite;
 pub(crate) use sorted::sorted;
 pub(crate) use trial::trial;
 
-use crate::model::NewFile;
+use crate::model::{ChunkWays, NewFile};
 
 /// A finished output with its footer, for verification.
 #[derive(Debug)]
@@ -41,4 +41,6 @@ pub(crate) struct Output {
     pub(crate) metadata: ParquetMetaData,
     /// Nulls that went with deleted rows, by top-level column; complete for columns that are no lists, maps or structs.
     pub(crate) removed_nulls: HashMap<usize, u64>,
+    /// How its column chunks were made.
+    pub(crate) chunks: ChunkWays,
 }

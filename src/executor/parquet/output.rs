@@ -15,7 +15,7 @@ use crate::executor::sink::{Sink, failed};
 use crate::executor::stats::{self, MetricsModes};
 use crate::executor::{Job, Written};
 use crate::lake::parquet_schema::WriteSchema;
-use crate::model::{NewFile, PartitionValues};
+use crate::model::{ChunkWays, NewFile, PartitionValues};
 
 /// What makes the writers of columns. They depend on schema and properties alone, not on the file that they end up in.
 pub(super) fn column_writers(
@@ -47,6 +47,8 @@ pub(super) struct OpenFile {
     pub(super) nans: Option<HashMap<usize, u64>>,
     /// Nulls that went with deleted rows, by top-level column.
     pub(super) removed_nulls: HashMap<usize, u64>,
+    /// How its column chunks were made.
+    pub(super) chunks: ChunkWays,
 }
 
 impl OpenFile {
@@ -86,7 +88,7 @@ impl<'a> Files<'a> {
         let root = self.schema.parquet.root_schema_ptr();
         let writer =
             SerializedFileWriter::new(sink, root, self.props.clone()).map_err(|e| write_error(&location, e))?;
-        Ok(OpenFile { writer, nans: Some(HashMap::new()), removed_nulls: HashMap::new() })
+        Ok(OpenFile { writer, nans: Some(HashMap::new()), removed_nulls: HashMap::new(), chunks: ChunkWays::default() })
     }
 
     /// Completes a file and takes its statistics.
@@ -100,7 +102,7 @@ impl<'a> Files<'a> {
             }
         };
         file.writer.inner_mut().finish()?;
-        let removed_nulls = std::mem::take(&mut file.removed_nulls);
+        let (removed_nulls, chunks) = (std::mem::take(&mut file.removed_nulls), std::mem::take(&mut file.chunks));
         let records = u64::try_from(metadata.file_metadata().num_rows()).unwrap_or(0);
         let split_offsets = metadata
             .row_groups()
@@ -120,7 +122,7 @@ impl<'a> Files<'a> {
             vector: None,
             partition: self.partition.clone(),
         };
-        Ok(Output { file, metadata, removed_nulls })
+        Ok(Output { file, metadata, removed_nulls, chunks })
     }
 }
 

@@ -26,7 +26,7 @@ use crate::executor::deletes::Mask;
 use crate::executor::source::Source;
 use crate::executor::{Job, TableContext, Written};
 use crate::lake::parquet_schema::{WriteSchema, write_schema};
-use crate::model::{CompactPolicy, Route};
+use crate::model::{ChunkSum, CompactPolicy, RewriteTask, Route};
 
 /// Row groups fetched from an object store at the same time.
 const FETCHED_AT_ONCE: usize = 16;
@@ -183,6 +183,7 @@ struct Conductor<'a> {
     pieces: Pieces<'a>,
     cutter: Cutter,
     ahead: Option<Ahead>,
+    unasked: String,
 }
 
 /// A row group whose inputs are being fetched.
@@ -198,7 +199,7 @@ impl<'a> Conductor<'a> {
         // The plan's estimate is for whole files; row groups are nearly all of them.
         let expected = job.task.output.bytes.min(input.saturating_mul(4));
         let cutter = Cutter::new(job.policy.target_file_size_bytes, pieces.bytes(), expected);
-        Ok(Self { job, work, pieces, cutter, ahead: None })
+        Ok(Self { job, work, pieces, cutter, ahead: None, unasked: nothing_moves(&job.task) })
     }
 
     fn run(&mut self, crew: &Crew, files: &mut Files<'_>) -> Result<Vec<Output>> {
@@ -232,7 +233,7 @@ impl<'a> Conductor<'a> {
                 Some(file) => file,
                 none => none.insert(files.open()?),
             };
-            match append(made, file) {
+            match append(made, file, &self.unasked) {
                 Ok(bytes) => self.cutter.wrote(group.batch.bytes, bytes),
                 Err(error) => {
                     file.abort();
@@ -290,9 +291,20 @@ impl<'a> Conductor<'a> {
     }
 }
 
-/// Appends a row group to a file; says how many bytes it has.
-pub(super) fn append(made: Vec<Made>, file: &mut OpenFile) -> Result<u64> {
+/// Why columns are encoded in a task in which no pages are moved.
+pub(super) fn nothing_moves(task: &RewriteTask) -> String {
+    match task.route {
+        Route::Sort if task.arrangement.is_bin_pack() => "rows go to their partitions".to_owned(),
+        Route::Sort => format!("rows are put in order: {}", task.arrangement),
+        _ => format!("no pages of the group are moved: {}", task.route_why),
+    }
+}
+
+/// Appends a row group to a file; says how many bytes it has. `unasked` is why columns were encoded that nobody tried to
+/// make of pages.
+pub(super) fn append(made: Vec<Made>, file: &mut OpenFile, unasked: &str) -> Result<u64> {
     let location = file.writer.inner().location().to_owned();
+    let names = file.writer.schema_descr().root_schema_ptr();
     let failed = |e| write_error(&location, e);
     let before = file.writer.bytes_written();
     let mut group = file.writer.next_row_group().map_err(failed)?;
@@ -303,11 +315,21 @@ pub(super) fn append(made: Vec<Made>, file: &mut OpenFile) -> Result<u64> {
                 *counted.entry(leaf).or_default() += nans;
             }
         }
+        let mut encoded = ChunkSum::default();
         for leaf in root.leaves {
+            let chunk = ChunkSum::one(leaf.bytes());
+            match &leaf {
+                MadeLeaf::Encoded(_) => encoded.add(chunk),
+                MadeLeaf::Moved(_) => file.chunks.merged.add(chunk),
+            }
             match leaf {
                 MadeLeaf::Encoded(chunk) => chunk.append_to_row_group(&mut group).map_err(failed)?,
                 MadeLeaf::Moved(merged) => group.append_column(&merged.bytes, merged.close).map_err(failed)?,
             }
+        }
+        if encoded.chunks > 0 {
+            let column = names.get_fields().get(number).map_or("", |field| field.name());
+            file.chunks.add_encoded(column, root.why.as_deref().unwrap_or(unasked), encoded);
         }
     }
     group.close().map_err(failed)?;

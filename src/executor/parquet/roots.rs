@@ -1,11 +1,14 @@
 //! One top-level column of one output row group: moved as pages if all its inputs allow it, decoded and encoded if not.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ops::Range;
 
 use arrow_array::ArrayRef;
 use parquet::arrow::arrow_writer::{ArrowColumnChunk, ArrowColumnWriter, compute_leaves};
+use parquet::basic::{ConvertedType, LogicalType, Type as Physical};
 use parquet::file::metadata::ColumnChunkMetaData;
+use parquet::schema::types::ColumnDescriptor;
 
 use super::decode::{count_nans, read_piece};
 use super::merge::{self, Choice, Merge, Merged, Stop, Wanted, Workspace};
@@ -27,7 +30,12 @@ pub(super) struct Made {
     pub(super) nans: Vec<(usize, u64)>,
     /// Nulls that went with deleted rows.
     pub(super) removed_nulls: u64,
+    /// Why it was encoded although pages are moved where they can be.
+    pub(super) why: Option<Reason>,
 }
+
+/// Why a column is encoded.
+pub(super) type Reason = Cow<'static, str>;
 
 /// A finished leaf column.
 pub(super) enum MadeLeaf {
@@ -50,7 +58,10 @@ pub(super) fn make(work: &Work<'_>, group: &RowGroup, root: usize, space: &mut W
     if work.move_pages {
         match moved(work, group, root, space)? {
             Ok(made) => return Ok(made),
-            Err(reason) => work.encodes(root, &reason),
+            Err(reason) => {
+                work.encodes(root, &reason);
+                return Ok(Made { why: Some(reason), ..encoded(work, group, root)? });
+            }
         }
     }
     encoded(work, group, root)
@@ -62,12 +73,12 @@ fn moved(
     group: &RowGroup,
     root: usize,
     space: &mut Workspace,
-) -> Result<std::result::Result<Made, String>> {
+) -> Result<std::result::Result<Made, Reason>> {
     let columns = match inputs_of(work, group, root) {
         Ok(columns) => columns,
-        Err(reason) => return Ok(Err(reason.to_owned())),
+        Err(reason) => return Ok(Err(reason.into())),
     };
-    let mut made = Made { leaves: Vec::new(), nans: Vec::new(), removed_nulls: 0 };
+    let mut made = Made { leaves: Vec::new(), nans: Vec::new(), removed_nulls: 0, why: None };
     for (place, leaf) in work.leaves(root).enumerate() {
         match moved_leaf(work, group, leaf, place, &columns, space)? {
             Ok((merged, choice)) => {
@@ -95,13 +106,14 @@ fn inputs_of(work: &Work<'_>, group: &RowGroup, root: usize) -> std::result::Res
         let mut leaves = (0..descriptor.num_columns()).filter(|leaf| descriptor.get_column_root_idx(*leaf) == column);
         let first = leaves.next().unwrap_or(0);
         let have = first..first + 1 + leaves.count();
-        let same = have.len() == wanted.len()
-            && have.clone().zip(wanted.clone()).all(|(file, table)| {
-                let (file, table) = (descriptor.column(file), work.schema.parquet.column(table));
-                same_leaf(&file, &table) && merge::is_same(&file, &table)
-            });
-        if !same {
-            return Err("its type or its shape differs in some files");
+        if have.len() != wanted.len() {
+            return Err("it has other fields in some files");
+        }
+        for (file, table) in have.clone().zip(wanted.clone()) {
+            let (file, table) = (descriptor.column(file), work.schema.parquet.column(table));
+            if !(same_leaf(&file, &table) && merge::is_same(&file, &table)) {
+                return Err(difference(&file, &table));
+            }
         }
         if work.matched[piece.source].by_name() && have.len() > 1 {
             return Err("nested fields without ids are told by a mapping of names");
@@ -119,6 +131,28 @@ fn inputs_of(work: &Work<'_>, group: &RowGroup, root: usize) -> std::result::Res
     Ok(found)
 }
 
+/// What is different about a leaf of a file, in words.
+fn difference(file: &ColumnDescriptor, table: &ColumnDescriptor) -> &'static str {
+    use Physical::{BYTE_ARRAY, DOUBLE, FIXED_LEN_BYTE_ARRAY, FLOAT, INT32, INT64, INT96};
+    let decimal = table.converted_type() == ConvertedType::DECIMAL
+        || matches!(table.logical_type_ref(), Some(LogicalType::Decimal { .. }));
+    match (file.physical_type(), table.physical_type()) {
+        (FIXED_LEN_BYTE_ARRAY | BYTE_ARRAY, INT32 | INT64) if decimal => {
+            "decimals as bytes, as older writers have them"
+        }
+        (INT32 | INT64 | FIXED_LEN_BYTE_ARRAY, INT64 | FIXED_LEN_BYTE_ARRAY) if decimal => {
+            "decimals of fewer digits in some files: its type was promoted"
+        }
+        (INT32, INT64) | (FLOAT, DOUBLE) => "its type was promoted since some files were written",
+        (INT96, INT64) => "timestamps as INT96, as older writers have them",
+        (file, table) if file != table => "it is of another physical type in some files",
+        _ if (file.max_def_level(), file.max_rep_level()) != (table.max_def_level(), table.max_rep_level()) => {
+            "some files have it as required where the table does not, or the other way round"
+        }
+        _ => "it is of another type in some files",
+    }
+}
+
 fn moved_leaf(
     work: &Work<'_>,
     group: &RowGroup,
@@ -126,12 +160,12 @@ fn moved_leaf(
     place: usize,
     columns: &[Range<usize>],
     space: &mut Workspace,
-) -> Result<std::result::Result<(Merged, Choice), String>> {
+) -> Result<std::result::Result<(Merged, Choice), Reason>> {
     let choice = *lock(&work.choices[leaf]);
     let column = work.schema.parquet.column(leaf);
     let flat = column.max_rep_level() == 0;
     let stopped = |stop: Stop, source: Option<&Source>| match stop {
-        Stop::Unfit(why) => Ok(Err(why.into_owned())),
+        Stop::Unfit(why) => Ok(Err(why)),
         Stop::Damaged(what) => Err(bad_pages(&column.path().string(), source, &what)),
     };
     let mut merge = match Merge::new(space, column.clone(), &work.rules[leaf], choice) {
@@ -210,5 +244,5 @@ fn encoded(work: &Work<'_>, group: &RowGroup, root: usize) -> Result<Made> {
         .into_iter()
         .map(|writer| writer.close().map(|chunk| MadeLeaf::Encoded(Box::new(chunk))).map_err(failed))
         .collect::<Result<Vec<_>>>()?;
-    Ok(Made { leaves, nans: nans.into_iter().collect(), removed_nulls })
+    Ok(Made { leaves, nans: nans.into_iter().collect(), removed_nulls, why: None })
 }

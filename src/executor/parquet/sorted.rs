@@ -13,7 +13,7 @@ use super::batches::Batches;
 use super::encoders::Encoders;
 use super::output::{Files, OpenFile};
 use super::partitions::Partitions;
-use super::rewrite::append;
+use super::rewrite::{append, nothing_moves};
 use super::writers::Writers;
 use super::{Output, props};
 use crate::error::Result;
@@ -129,6 +129,8 @@ struct Writing<'a> {
     full: u64,
     /// The partitions that rows move to.
     partitions: Option<Partitions>,
+    /// Why columns are encoded.
+    why: String,
 }
 
 impl<'a> Writing<'a> {
@@ -167,6 +169,7 @@ impl<'a> Writing<'a> {
             rows: 0,
             full: 0,
             partitions,
+            why: nothing_moves(&job.task),
         };
         writing.full = writing.rows_of_a_group();
         Ok(writing)
@@ -243,7 +246,7 @@ impl<'a> Writing<'a> {
             Some(file) => file,
             none => none.insert(self.files.open()?),
         };
-        self.cutter.wrote(input, append(made, file)?);
+        self.cutter.wrote(input, append(made, file, &self.why)?);
         self.rows = 0;
         self.full = self.rows_of_a_group();
         Ok(())

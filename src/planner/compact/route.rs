@@ -42,7 +42,15 @@ pub(in crate::planner) fn route_at(
     };
     match why {
         None => (Route::Copy, RouteReason::AllFit, read),
-        Some(why) => (anew(state, inputs), why, shrunk(state, ratios, inputs)),
+        Some(why) => {
+            let route = anew(state, inputs);
+            let why = match (route, stuck(state, inputs)) {
+                (Route::Encode, Some(found)) => RouteReason::PagesStay { found },
+                (Route::Encode, None) => RouteReason::FooterUnknown,
+                _ => why,
+            };
+            (route, why, shrunk(state, ratios, inputs))
+        }
     }
 }
 
@@ -51,6 +59,12 @@ pub(in crate::planner) fn anew(state: &TableState, inputs: &[InputFile]) -> Rout
     let movable = |footer: &Footer| footer.codecs.iter().all(|share| moves(share.codec));
     let all = inputs.iter().all(|input| state.footers.get(&input.path).is_some_and(movable));
     if all { Route::Merge } else { Route::Encode }
+}
+
+/// A codec whose pages can't be moved, if an input has one.
+fn stuck(state: &TableState, inputs: &[InputFile]) -> Option<Codec> {
+    let footers = inputs.iter().filter_map(|input| state.footers.get(&input.path));
+    footers.flat_map(|footer| &footer.codecs).map(|share| share.codec).find(|codec| !moves(*codec))
 }
 
 /// Whether pages in a codec can be moved without decoding their values.
