@@ -17,7 +17,7 @@ use parquet::file::metadata::{
 use super::Store;
 use super::parquet_schema::{schema_hash, write_schema};
 use crate::error::{Error, Kind, Result};
-use crate::model::{Codec, ColumnCodec, Footer, RowGroup};
+use crate::model::{Arrangement, Codec, ColumnCodec, Footer, RowGroup};
 
 /// How many footers are read side by side.
 const FOOTERS_AT_ONCE: usize = 32;
@@ -41,7 +41,7 @@ pub async fn read_footers(
             let store = store.clone();
             async move {
                 let metadata = read_metadata(&store, &path, size, PageIndexPolicy::Skip).await?;
-                Ok((path, summarise(&metadata, current)))
+                Ok((path, summarise(&metadata, schema, current)))
             }
         })
         .buffer_unordered(FOOTERS_AT_ONCE)
@@ -103,7 +103,7 @@ impl MetadataFetch for Fetch<'_> {
     }
 }
 
-fn summarise(metadata: &ParquetMetaData, current: Option<u64>) -> Footer {
+fn summarise(metadata: &ParquetMetaData, schema: &Schema, current: Option<u64>) -> Footer {
     let unsigned = |n: i64| u64::try_from(n).unwrap_or(0);
     let hash = schema_hash(metadata.file_metadata().schema_descr());
     let mut bytes: BTreeMap<Codec, u64> = BTreeMap::new();
@@ -128,11 +128,19 @@ fn summarise(metadata: &ParquetMetaData, current: Option<u64>) -> Footer {
         schema_hash: hash,
         schema_is_current: current == Some(hash),
         compatible,
-        arrangement: metadata
-            .file_metadata()
-            .key_value_metadata()
-            .and_then(|pairs| pairs.iter().find(|pair| pair.key == Footer::ARRANGEMENT)?.value.clone()),
+        arrangement: arrangement(metadata, schema),
         created_by: metadata.file_metadata().created_by().map(str::to_owned),
+    }
+}
+
+/// How icewright arranged the rows of a file, if it did.
+fn arrangement(metadata: &ParquetMetaData, schema: &Schema) -> Option<String> {
+    let pairs = metadata.file_metadata().key_value_metadata()?;
+    let value = |key: &str| pairs.iter().find(|pair| pair.key == key)?.value.as_deref();
+    match value(Footer::ARRANGEMENT_IDS) {
+        Some(mark) => Arrangement::mark_of_ids(mark, |id| schema.name_by_field_id(id)),
+        // Older files have names alone.
+        None => value(Footer::ARRANGEMENT).map(str::to_owned),
     }
 }
 

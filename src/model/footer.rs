@@ -76,7 +76,8 @@ pub struct Footer {
     /// Whether every column chunk is known to be inside the `compatible` profile: v1 data pages, PLAIN and dictionary
     /// encodings, booleans PLAIN (I13). False also when the footer does not tell.
     pub compatible: bool,
-    /// How icewright arranged the rows, if it did ([`Arrangement::mark`](super::Arrangement::mark)).
+    /// How icewright arranged the rows, if it did ([`Arrangement::mark`](super::Arrangement::mark)), by the names that
+    /// columns have now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub arrangement: Option<String>,
     /// The writer that made the file (`created_by`), if it says so.
@@ -86,6 +87,8 @@ pub struct Footer {
 impl Footer {
     /// The key of a footer's own metadata that [`Footer::arrangement`] is kept under.
     pub const ARRANGEMENT: &str = "icewright.arrangement";
+    /// The same by field ids ([`Arrangement::mark_by_ids`](super::Arrangement::mark_by_ids)), which counts where it is there.
+    pub const ARRANGEMENT_IDS: &str = "icewright.arrangement.ids";
 
     /// The codec that holds most bytes; `None` for a file without column chunks.
     pub fn main_codec(&self) -> Option<Codec> {

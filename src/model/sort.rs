@@ -120,11 +120,77 @@ impl Arrangement {
         (!self.is_bin_pack()).then(|| self.to_string())
     }
 
+    /// The same with `#` and field ids in the place of names, which may change; `None` as well where a column has no id.
+    pub fn mark_by_ids(&self, id: impl Fn(&str) -> Option<i32>) -> Option<String> {
+        let named = |column: &str| id(column).map(|id| format!("#{id}"));
+        let by_ids = match self {
+            Self::BinPack => return None,
+            Self::Sort { fields, order_id } => {
+                let field = |field: &SortField| Some(SortField { column: named(&field.column)?, ..field.clone() });
+                Self::Sort { fields: fields.iter().map(field).collect::<Option<_>>()?, order_id: *order_id }
+            }
+            Self::Curve { curve, columns } => {
+                let columns = columns.iter().map(|column| named(column)).collect::<Option<_>>()?;
+                Self::Curve { curve: *curve, columns }
+            }
+        };
+        by_ids.mark()
+    }
+
+    /// The mark that field ids stand for by the names that columns have now; `None` where one is gone.
+    pub fn mark_of_ids<'n>(mark: &str, name: impl Fn(i32) -> Option<&'n str>) -> Option<String> {
+        let mut parts = mark.split('#');
+        let mut text = parts.next()?.to_owned();
+        for part in parts {
+            let end = part.find(|c: char| !c.is_ascii_digit()).unwrap_or(part.len());
+            text.push_str(name(part[..end].parse().ok()?)?);
+            text.push_str(&part[end..]);
+        }
+        Some(text)
+    }
+
     /// The table's sort order that outputs have.
     pub fn order_id(&self) -> Option<i32> {
         match self {
             Self::Sort { order_id, .. } => *order_id,
             Self::BinPack | Self::Curve { .. } => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn should_name_columns_by_what_they_are_called_now() {
+        let field = |column: &str, transform: &str| SortField {
+            column: column.into(),
+            transform: transform.into(),
+            descending: true,
+            nulls_first: false,
+        };
+        let fields = vec![field("a #1, b", "identity"), field("s.c", "bucket[16]")];
+        let id = |name: &str| Some(if name == "s.c" { 23 } else { 4 });
+        for (arrangement, ids, now) in [
+            (
+                Arrangement::Sort { fields, order_id: None },
+                "#4 DESC NULLS LAST, bucket(16, #23) DESC NULLS LAST",
+                "x DESC NULLS LAST, bucket(16, s.d) DESC NULLS LAST",
+            ),
+            (
+                Arrangement::Curve { curve: Curve::Hilbert, columns: vec!["a #1, b".into(), "s.c".into()] },
+                "hilbert(#4, #23)",
+                "hilbert(x, s.d)",
+            ),
+        ] {
+            assert_eq!(arrangement.mark_by_ids(id).unwrap(), ids);
+            let name = |id: i32| Some(if id == 4 { "x" } else { "s.d" });
+            assert_eq!(Arrangement::mark_of_ids(ids, name).unwrap(), now);
+            assert_eq!(Arrangement::mark_of_ids(ids, |id| (id == 4).then_some("x")), None, "a column is gone");
+            assert_eq!(arrangement.mark_by_ids(|_| None), None);
+        }
+        assert_eq!(Arrangement::BinPack.mark_by_ids(|_| Some(1)), None);
+        assert_eq!(Arrangement::mark_of_ids("# DESC", |_| Some("x")), None, "no number");
     }
 }

@@ -74,6 +74,10 @@ fn should_sort_by_the_tables_own_order_once() {
     let asked = ["inspect", "--table", "db.t", "--strategy", "hilbert", "--columns", "id,price", "--json"];
     let seen = lake.run(&asked).exits(0).report();
     assert_eq!(columns(&seen["overlap_depth"]), ["id", "price"], "{seen}");
+    // A column of another name is the same column.
+    lake.script("rename_column.py", &["price=cost"]);
+    let renamed = ["compact", "--table", "db.t", "--strategy", "zorder", "--columns", "ts,region,cost", "--json"];
+    assert_eq!(lake.run(&renamed).exits(0).report()["status"], "nothing-to-do");
 }
 
 #[test]

@@ -65,6 +65,8 @@ pub(super) fn sorted_properties(
     }
     let mut pairs = properties.key_value_metadata().cloned().unwrap_or_default();
     pairs.extend(arrangement.mark().map(|mark| KeyValue::new(Footer::ARRANGEMENT.to_owned(), mark)));
+    let by_ids = arrangement.mark_by_ids(|column| schema.field_id_by_name(column));
+    pairs.extend(by_ids.map(|mark| KeyValue::new(Footer::ARRANGEMENT_IDS.to_owned(), mark)));
     let builder = properties.into_builder().set_key_value_metadata(Some(pairs));
     Ok(builder.set_data_page_row_count_limit(SORTED_PAGE_ROWS).build())
 }
