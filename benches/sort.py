@@ -80,11 +80,17 @@ def main():
             if who == "DuckDB":
                 command = [sys.executable, os.path.abspath(__file__), "--duckdb", run, out, args.by]
             figure = peers.measured(command, f"{args.dir}/time.log")
+            if figure is None:
+                done.append(None)
+                continue
             made = glob.glob(f"{out}/*.parquet") if who == "DuckDB" else [
                 path for path in glob.glob(f"{run}/db/t/data/*/*.parquet") if os.stat(path).st_nlink == 1]
             done.append((*figure, *sorted_rows(sorted(made), by)))
     print("| who | seconds | user | peak MB | rows | output MB |\n|---|---|---|---|---|---|")
     for who, done in figures.items():
+        if None in done:
+            print(f"| {who} | out of memory ({MEMORY}) |")
+            continue
         middle = [statistics.median(figure[i] for figure in done) for i in range(5)]
         print("| {} | {:.1f} | {:.1f} | {:.0f} | {:.0f} | {:.0f} |".format(who, *middle))
 

@@ -12,10 +12,10 @@ fn should_merge_small_files_of_vectors_that_spark_wrote() {
     }
     let dir = tempfile::tempdir().unwrap();
     let folder = dir.path().display().to_string();
-    let ask = |action: &str| spark("spark_vectors", action, "c", &folder);
+    let ask = |action: &str| spark("spark_vectors", action, "vectors", &folder);
     let (catalog, uri) = (format!("sqlite://{folder}/catalog.db"), format!("uri=sqlite:///{folder}/catalog.db"));
     let others = || -> Value {
-        let args = ["--name", "c", "--prop", "type=sql", "--prop", &uri, "--table", "db.t"];
+        let args = ["--name", "vectors", "--prop", "type=sql", "--prop", &uri, "--table", "db.t"];
         let read: Value = serde_json::from_str(&python("rows.py", &args)).unwrap();
         assert_eq!(read["problems"], json!([]), "{read}");
         json!([read["rows"], read["columns"], read["duckdb"]])
