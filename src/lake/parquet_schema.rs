@@ -178,6 +178,12 @@ pub fn same_leaf(file: &ColumnDescriptor, table: &ColumnDescriptor) -> bool {
         && (file.max_def_level(), file.max_rep_level()) == (table.max_def_level(), table.max_rep_level())
 }
 
+/// Whether a column's values are decimals, in the new annotation or in the old one.
+pub fn is_decimal(column: &ColumnDescriptor) -> bool {
+    matches!(column.logical_type_ref(), Some(LogicalType::Decimal { .. }))
+        || column.converted_type() == ConvertedType::DECIMAL
+}
+
 fn nested_ids(field: &ParquetType, hash: &mut XxHash64) {
     let info = field.get_basic_info();
     hash.write_i32(if info.has_id() { info.id() } else { -1 });

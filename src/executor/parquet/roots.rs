@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use arrow_array::ArrayRef;
 use parquet::arrow::arrow_writer::{ArrowColumnChunk, ArrowColumnWriter, compute_leaves};
-use parquet::basic::{ConvertedType, LogicalType, Type as Physical};
+use parquet::basic::Type as Physical;
 use parquet::file::metadata::ColumnChunkMetaData;
 use parquet::schema::types::ColumnDescriptor;
 
@@ -20,7 +20,7 @@ use crate::executor::columns::id;
 use crate::executor::source::Source;
 use crate::executor::threads::guarded;
 use crate::lake::damaged;
-use crate::lake::parquet_schema::same_leaf;
+use crate::lake::parquet_schema::{is_decimal, same_leaf};
 use crate::model::is_row_lineage;
 
 /// A finished top-level column.
@@ -134,8 +134,7 @@ fn inputs_of(work: &Work<'_>, group: &RowGroup, root: usize) -> std::result::Res
 /// What is different about a leaf of a file, in words.
 fn difference(file: &ColumnDescriptor, table: &ColumnDescriptor) -> &'static str {
     use Physical::{BYTE_ARRAY, DOUBLE, FIXED_LEN_BYTE_ARRAY, FLOAT, INT32, INT64, INT96};
-    let decimal = table.converted_type() == ConvertedType::DECIMAL
-        || matches!(table.logical_type_ref(), Some(LogicalType::Decimal { .. }));
+    let decimal = is_decimal(table);
     match (file.physical_type(), table.physical_type()) {
         (FIXED_LEN_BYTE_ARRAY | BYTE_ARRAY, INT32 | INT64) if decimal => {
             "decimals as bytes, as older writers have them"

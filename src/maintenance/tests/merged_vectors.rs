@@ -56,6 +56,12 @@ fn files(vectors: &BTreeMap<String, Vector>) -> BTreeSet<&str> {
     vectors.values().map(|(path, ..)| path.as_str()).collect()
 }
 
+/// Live vectors, the files that they are in, and equality deletes.
+async fn left(lake: &Lake) -> (usize, usize, usize) {
+    let vectors = lake.live_vectors().await;
+    (vectors.len(), files(&vectors).len(), lake.equality_deletes().await)
+}
+
 /// Every vector is what it was, and as old as it was: in another file.
 fn same(before: &BTreeMap<String, Vector>, after: &BTreeMap<String, Vector>) {
     let what = |vectors: &BTreeMap<String, Vector>| -> Vec<(String, i64, u64)> {
@@ -115,15 +121,13 @@ async fn small_files_go_along_where_they_would_be_merged_the_next_time() {
     lake.delete_by_position(0, &[10]).await;
     lake.delete_by_equality(Some(0), &[20]).await;
     lake.merged(3).await;
-    let after = lake.live_vectors().await;
-    assert_eq!((after.len(), files(&after).len(), lake.equality_deletes().await), (3, 1, 0));
+    assert_eq!(left(&lake).await, (3, 1, 0));
     // Fewer than are worth it: the new file stands beside the old ones.
     let mut lake = Lake::two_partitions_of(FormatVersion::V3).await;
     lake.delete_by_position(0, &[0]).await;
     lake.delete_by_equality(Some(0), &[20]).await;
     lake.merged(3).await;
-    let after = lake.live_vectors().await;
-    assert_eq!((after.len(), files(&after).len(), lake.equality_deletes().await), (2, 2, 0));
+    assert_eq!(left(&lake).await, (2, 2, 0));
 }
 
 /// A vector that says already what an equality delete says moves all the same, where its file is to go.
@@ -135,8 +139,7 @@ async fn vectors_that_say_it_all_move_as_well() {
     }
     lake.delete_by_equality(Some(0), &[0, 999]).await;
     lake.merged(3).await;
-    let after = lake.live_vectors().await;
-    assert_eq!((after.len(), files(&after).len(), lake.equality_deletes().await), (3, 1, 0));
+    assert_eq!(left(&lake).await, (3, 1, 0));
 }
 
 /// A vector that another writer replaces meanwhile must not come back: the group is planned again.
@@ -172,8 +175,7 @@ async fn what_others_add_meanwhile_stays_beside_the_merged_file() {
     let report = lake.maintenance.apply(&plan).await;
     assert_eq!((report.status, report.error), (Status::Committed, None));
     lake.check().await;
-    let after = lake.live_vectors().await;
-    assert_eq!((after.len(), files(&after).len(), lake.equality_deletes().await), (3, 2, 1));
+    assert_eq!(left(&lake).await, (3, 2, 1));
 }
 
 /// A file of vectors of good size stays where it is, and so do those that a filter leaves out.

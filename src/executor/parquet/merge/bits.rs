@@ -90,12 +90,7 @@ fn pack_all<const W: usize>(values: &[u32], out: &mut Vec<u8>) {
             *pair = (u64::from(two[0]) & mask) | ((u64::from(two[1]) & mask) << W);
         }
         let mut words = [0u64; BLOCK / 2 + 1];
-        macro_rules! step {
-            ($pair:literal) => {
-                put(&mut words, $pair * 2 * W, pairs[$pair], 2 * W)
-            };
-        }
-        each_pair!(step);
+        put_pairs::<W, _>(&mut words, &pairs);
         store::<W>(&words, packed);
     }
 }
@@ -107,12 +102,7 @@ fn pack_wide_block<const W: usize>(values: &[u64; BLOCK], out: &mut Vec<u8>) {
         for (pair, two) in pairs.iter_mut().zip(values.as_chunks::<2>().0) {
             *pair = two[0] | (two[1] << (W % 64));
         }
-        macro_rules! step {
-            ($pair:literal) => {
-                put(&mut words, $pair * 2 * W, pairs[$pair], 2 * W)
-            };
-        }
-        each_pair!(step);
+        put_pairs::<W, _>(&mut words, &pairs);
     } else {
         macro_rules! step {
             ($pair:literal) => {
@@ -148,6 +138,17 @@ fn put<const N: usize>(words: &mut [u64; N], bit: usize, value: u64, width: usiz
     if shift + width > 64 {
         words[word + 1] |= value >> (64 - shift);
     }
+}
+
+/// Puts the pairs of a block to their places.
+#[inline(always)]
+fn put_pairs<const W: usize, const N: usize>(words: &mut [u64; N], pairs: &[u64; BLOCK / 2]) {
+    macro_rules! step {
+        ($pair:literal) => {
+            put(words, $pair * 2 * W, pairs[$pair], 2 * W)
+        };
+    }
+    each_pair!(step);
 }
 
 /// Writes the words of a block, which has `W × 4` bytes.

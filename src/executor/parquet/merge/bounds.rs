@@ -1,12 +1,13 @@
 //! Least and greatest values, taken from PLAIN bytes: what statistics and the page index are made of.
 
-use parquet::basic::{ConvertedType, LogicalType, Type as Physical};
+use parquet::basic::Type as Physical;
 use parquet::data_type::{ByteArray, FixedLenByteArray};
 use parquet::file::statistics::{Statistics, ValueStatistics};
 use parquet::schema::types::ColumnDescriptor;
 
 use super::dictionary::{Layout, item};
 use super::stop::Result;
+use crate::lake::parquet_schema::is_decimal;
 
 /// How values of a column compare (parquet-format, "ColumnOrder").
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,15 +28,13 @@ pub(super) enum Order {
 
 impl Order {
     pub(super) fn of(column: &ColumnDescriptor) -> Self {
-        let decimal = matches!(column.logical_type_ref(), Some(LogicalType::Decimal { .. }))
-            || column.converted_type() == ConvertedType::DECIMAL;
         match column.physical_type() {
             Physical::BOOLEAN => Self::Bool,
             Physical::INT32 => Self::I32,
             Physical::INT64 => Self::I64,
             Physical::FLOAT => Self::F32,
             Physical::DOUBLE => Self::F64,
-            Physical::FIXED_LEN_BYTE_ARRAY if decimal => Self::Decimal,
+            Physical::FIXED_LEN_BYTE_ARRAY if is_decimal(column) => Self::Decimal,
             Physical::BYTE_ARRAY | Physical::FIXED_LEN_BYTE_ARRAY => Self::Bytes,
             Physical::INT96 => Self::Unknown,
         }
