@@ -60,6 +60,24 @@ def lake(root, files, rows, codec):
     table.add_files(paths)
 
 
+def millionth(path, schema, rows, size):
+    """A data file that takes no disk: a few values, a hole, and the footer at the end of `size` bytes."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+    from pyiceberg.io.pyarrow import schema_to_pyarrow
+
+    if os.path.exists(path):
+        os.remove(path)  # The file stays for those who link to it.
+    arrow = schema_to_pyarrow(schema, include_field_ids=True)
+    pq.write_table(pa.table([pa.nulls(rows, field.type) for field in arrow], schema=arrow), path, compression="zstd")
+    with open(path, "r+b") as file:
+        data = file.read()
+        footer = int.from_bytes(data[-8:-4], "little") + 8
+        file.truncate(len(data) - footer)
+        file.seek(size - footer)
+        file.write(data[-footer:])
+
+
 def million(root):
     import struct
 
@@ -81,16 +99,24 @@ def million(root):
     table = catalog.create_table("db.t", schema, partition_spec=spec, properties=merge)
     ids = range(1, len(types) + 1)
 
+    # Planning looks at the footers of files of good size, so all are there: as hard links, 50,000 of a file.
+    rows, size = 100_000, 420_000_000
+    for year in range(2020, 2030):
+        os.makedirs(f"{root}/db/t/data/c0_year={year}")
+
     def file(n):
+        path = f"{root}/db/t/data/c0_year={2020 + n % 10}/{n * 2654435761 % 2**32:08x}-{n:08d}.parquet"
+        if n % 50_000 == 0:
+            millionth(f"{root}/linked.parquet", schema, rows, size)
+        os.link(f"{root}/linked.parquet", path)
         lower = [struct.pack("<q", n * 1000003), struct.pack("<q", 1), struct.pack("<d", -5.5), struct.pack("<d", n / 10),
                  b"HUB_0000", b"T1000%08d" % n, struct.pack("<q", 0)]
         upper = [struct.pack("<q", (n + 1) * 1000003), struct.pack("<q", 4999), struct.pack("<d", 95.5),
                  struct.pack("<d", n / 10 + 900), b"HUB_0499", b"T9999%08d" % n, struct.pack("<q", 99)]
         made = DataFile.from_args(
             content=DataFileContent.DATA, file_format=FileFormat.PARQUET, partition=Record(50 + n % 10),
-            file_path=f"file://{root}/db/t/data/c0_year={2020 + n % 10}/{n * 2654435761 % 2**32:08x}-{n:08d}.parquet",
-            record_count=100_000 + n % 7, file_size_in_bytes=420_000_000 + n, split_offsets=[4],
-            column_sizes={i: 50_000 + i * n % 9999 for i in ids}, value_counts=dict.fromkeys(ids, 100_000),
+            file_path=f"file://{path}", record_count=rows, file_size_in_bytes=size, split_offsets=[4],
+            column_sizes={i: 50_000 + i * n % 9999 for i in ids}, value_counts=dict.fromkeys(ids, rows),
             null_value_counts=dict.fromkeys(ids, 0), nan_value_counts={3: 0, 4: 0},
             lower_bounds=dict(zip(ids, lower)), upper_bounds=dict(zip(ids, upper)))
         made.spec_id = 0

@@ -1,6 +1,6 @@
 //! How much will inputs shrink? Asked once a table and codec, before anything was ever rewritten.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::deletes::Mask;
@@ -23,7 +23,7 @@ const LARGEST_ROW_GROUP: u64 = 64 << 20;
 pub async fn sample_ratio(
     store: &Arc<Store>,
     files: &[(String, u64)],
-    footers: &BTreeMap<String, Footer>,
+    footers: &HashMap<String, Footer>,
     table: &TableContext,
     policy: &CompactPolicy,
 ) -> Result<BTreeMap<Codec, f64>> {

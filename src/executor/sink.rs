@@ -1,7 +1,8 @@
 //! Outputs: a local file, synced when it is complete, or an upload in parts.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -46,8 +47,8 @@ struct Syncing {
 
 impl Syncing {
     /// Begins one when enough was written since the last, and that one has ended.
-    fn wrote(&mut self, file: &File, bytes: usize) -> io::Result<()> {
-        self.unsynced += bytes as u64;
+    fn wrote(&mut self, file: &File, bytes: u64) -> io::Result<()> {
+        self.unsynced += bytes;
         if self.unsynced < EARLY || self.running.as_ref().is_some_and(|running| !running.is_finished()) {
             return Ok(());
         }
@@ -113,6 +114,38 @@ impl Sink {
         &self.location
     }
 
+    /// Takes a part of a local file, whose cursor moves. Where this file is local as well, the kernel passes the bytes on
+    /// (`copy_file_range`, which [`io::copy`] uses where it can): they never come to this process, and some file systems
+    /// share them instead.
+    ///
+    /// # Errors
+    /// `UnexpectedEof` when the other file is too short, otherwise what either file says.
+    pub(crate) fn copy(&mut self, mut from: &File, part: Range<u64>) -> io::Result<()> {
+        from.seek(SeekFrom::Start(part.start))?;
+        let mut left = part.end.saturating_sub(part.start);
+        if matches!(self.target, Target::Local { .. }) {
+            self.pass_on()?;
+        }
+        while left > 0 {
+            let mut piece = from.take(left.min(EARLY));
+            let taken = match &mut self.target {
+                Target::Local { file, syncing, .. } => {
+                    let taken = io::copy(&mut piece, file)?;
+                    syncing.wrote(file, taken)?;
+                    self.progress.wrote(taken);
+                    self.total += taken;
+                    taken
+                }
+                Target::Remote { .. } => io::copy(&mut piece, self)?,
+            };
+            if taken == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            left -= taken;
+        }
+        Ok(())
+    }
+
     /// Makes the file durable.
     pub(crate) fn finish(&mut self) -> Result<()> {
         self.pass_on().and_then(|()| self.settle()).map_err(|e| failed(&self.location, e))
@@ -147,7 +180,7 @@ impl Sink {
         match &mut self.target {
             Target::Local { file, syncing, .. } => {
                 file.write_all(&self.buffer)?;
-                syncing.wrote(file, self.buffer.len())?;
+                syncing.wrote(file, self.buffer.len() as u64)?;
                 self.buffer.clear();
                 Ok(())
             }

@@ -1,5 +1,6 @@
 //! Files in, files out: values, pages, statistics, bad input.
 
+mod copied;
 mod deletes;
 mod equality;
 mod evolution;
@@ -344,42 +345,6 @@ async fn should_follow_an_evolved_schema_by_field_id() {
         (s.column(0).null_count(), s.column(1).as_primitive::<arrow_array::types::Float64Type>().value(0)),
         (2, 1.5)
     );
-}
-
-#[tokio::test]
-async fn should_copy_chunks_byte_for_byte() {
-    let mut bench = Bench::new(many_schema());
-    bench.write(many(0, 500), plain());
-    bench.write(many(500, 700), plain());
-    // First into the codec, then copied: the second step may not touch a page.
-    let encoded = bench.rewrite(Route::Encode).await.unwrap().outputs;
-    bench.inputs = encoded
-        .iter()
-        .chain(&encoded)
-        .map(|f| InputFile { path: f.path.clone(), size: f.size, records: f.records, ..bench.inputs[0].clone() })
-        .collect();
-    let outcome = bench.rewrite(Route::Copy).await.unwrap();
-    assert_eq!((outcome.rows_out, outcome.outputs.len()), (2_400, 1));
-    let (old, new) = (footer(&encoded[0]).await, footer(&outcome.outputs[0]).await);
-    let (old_bytes, new_bytes) =
-        (std::fs::read(&encoded[0].path).unwrap(), std::fs::read(&outcome.outputs[0].path).unwrap());
-    assert_eq!(new.num_row_groups(), 2);
-    for group in new.row_groups() {
-        for (a, b) in old.row_group(0).columns().iter().zip(group.columns()) {
-            let slice = |bytes: &[u8], range: (u64, u64)| {
-                let start = usize::try_from(range.0).unwrap();
-                bytes[start..start + usize::try_from(range.1).unwrap()].to_vec()
-            };
-            assert_eq!(slice(&old_bytes, a.byte_range()), slice(&new_bytes, b.byte_range()));
-            assert_eq!(a.page_encoding_stats(), b.page_encoding_stats());
-        }
-    }
-    // The page index speaks of the new places.
-    let offsets = new.offset_index().unwrap();
-    let first = new.row_group(1).column(0).data_page_offset();
-    assert_eq!(offsets[1][0].page_locations[0].offset, first);
-    let stats = &outcome.outputs[0].columns[&3];
-    assert_eq!((stats.nans, stats.nulls), (None, Some(480)), "NaNs were not counted, so none are claimed");
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! Parquet footers, read without the rest of the file.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -33,7 +33,7 @@ pub async fn read_footers(
     store: &Arc<Store>,
     files: &[(String, u64)],
     schema: &Schema,
-) -> Result<BTreeMap<String, Footer>> {
+) -> Result<HashMap<String, Footer>> {
     // A schema that can't be written is refused by the planner; its footers are still worth showing.
     let current = write_schema(schema).ok().map(|written| schema_hash(&written.parquet));
     futures::stream::iter(files.iter().cloned())

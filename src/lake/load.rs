@@ -59,7 +59,7 @@ pub async fn load_state(table: &LoadedTable, options: &LoadOptions) -> Result<Ta
         files,
         deletes,
         manifests,
-        footers: BTreeMap::new(),
+        footers: HashMap::new(),
         classes: BTreeMap::new(),
         ratios: recorded_ratios(table),
     })

@@ -12,7 +12,7 @@ use iceberg::spec::{
 
 use super::entries::read_live;
 use super::partition_types::{PartitionTypes, copied, promoted_file};
-use super::{LoadedTable, Store, file_io};
+use super::{LoadedTable, Store, file_io, types};
 use crate::error::{Context, Error, Kind, Result};
 use crate::model::widened;
 
@@ -99,12 +99,17 @@ pub async fn read_manifest(store: &Arc<Store>, manifest: &ManifestFile) -> Resul
 /// - one of version 1 without snapshot ids. Java makes such ones for files that a table adopts (Spark's `add_files`) and hands
 ///   them to tables of version 2 as they are: the ids are inherited.
 /// - bounds that are dates, of a column that is a timestamp by now.
+/// - a schema with types that it does not know.
 fn mended(bytes: &[u8], snapshot_id: i64) -> Option<Manifest> {
     let reader = apache_avro::Reader::new(bytes).ok()?;
     let schema = reader.writer_schema().clone();
-    let columns: Schema = serde_json::from_slice(reader.user_metadata().get("schema")?).ok()?;
+    let mut known: serde_json::Value = serde_json::from_slice(reader.user_metadata().get("schema")?).ok()?;
+    types::stand_in(&mut known);
+    let known = known.to_string();
+    let columns: Schema = serde_json::from_str(&known).ok()?;
     let mut writer = apache_avro::Writer::new(&schema, Vec::new());
     for (key, value) in reader.user_metadata() {
+        let value = if key == "schema" { known.as_bytes() } else { value };
         writer.add_user_metadata(key.clone(), value).ok()?;
     }
     for record in reader {

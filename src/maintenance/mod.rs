@@ -149,10 +149,7 @@ impl Maintenance {
         state: &mut TableState,
         policy: &CompactPolicy,
     ) -> Result<()> {
-        let wanted = planner::compact::footers_wanted(state, policy)?;
-        let sizes: HashMap<&str, u64> = state.files.iter().map(|file| (file.path.as_str(), file.size)).collect();
-        let files: Vec<(String, u64)> =
-            wanted.into_iter().filter_map(|path| sizes.get(path.as_str()).copied().map(|size| (path, size))).collect();
+        let files = planner::compact::footers_wanted(state, policy)?;
         // Where tiers share a place, only the class tells what is in a colder one.
         if told_by_class(&policy.tiers) {
             let candidates: Vec<String> = files.iter().map(|(path, _)| path.clone()).collect();

@@ -1,6 +1,6 @@
 //! What is there: one consistent picture of a table at one snapshot.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use iceberg::spec::{Datum, Struct, TableMetadata};
@@ -191,7 +191,7 @@ pub struct TableState {
     /// Manifests of the snapshot, in its order.
     pub manifests: Vec<ManifestInfo>,
     /// Footers of the files that the planner asked for, by path.
-    pub footers: BTreeMap<String, Footer>,
+    pub footers: HashMap<String, Footer>,
     /// Storage classes of the files that the planner asked for, by path; a file whose store has no classes is absent.
     pub classes: BTreeMap<String, String>,
     /// Output bytes per input byte when a file in this codec is rewritten under the current policy: from summaries of

@@ -172,6 +172,9 @@ pub fn tier_locations(places: &[TierPlace], table_location: &str, name_parts: us
 
 /// The tier of a file, by the longest root that it lies below and, where several tiers share one, by its class.
 pub fn tier_of(places: &[TierPlace], path: &str, class: Option<&str>) -> usize {
+    if places.len() < 2 {
+        return 0;
+    }
     let path = canonical(path);
     let depth = |place: &TierPlace| match &place.location {
         None => Some(0),

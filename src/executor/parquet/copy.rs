@@ -1,20 +1,23 @@
 //! The row-group byte copy: encoded column chunks move as they are, no value is decoded.
 
+use std::ops::Range;
 use std::sync::Arc;
 
-use parquet::column::writer::ColumnCloseResult;
-use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
-use parquet::schema::types::ColumnDescPtr;
+use parquet::errors::ParquetError;
+use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, RowGroupMetaData};
+use parquet::schema::types::{ColumnDescPtr, SchemaDescPtr};
 
-use super::output::{Files, OpenFile, write_error};
+use super::footer::Footing;
+use super::output::{Files, write_error};
 use super::{Output, writer_properties};
 use crate::error::{Error, Result};
 use crate::executor::cut::Cutter;
+use crate::executor::sink::Sink;
 use crate::executor::source::{Chunks, Source};
 use crate::executor::{Job, Written};
 use crate::lake::damaged;
 use crate::lake::parquet_schema::{schema_hash, write_schema};
-use crate::model::ChunkSum;
+use crate::model::{ChunkSum, ChunkWays};
 
 /// Copies all row groups of the inputs, in order, into files of the right size.
 pub(crate) fn copy(job: &Job, written: &Written) -> Result<Vec<Output>> {
@@ -28,10 +31,20 @@ pub(crate) fn copy(job: &Job, written: &Written) -> Result<Vec<Output>> {
         }
     }
     let props = Arc::new(writer_properties(&job.policy, &job.table.schema, &schema.parquet)?);
-    let mut files = Files::new(job, written, &schema, props)?;
+    let mut files = Files::new(job, written, &schema, props.clone())?;
     let total = job.sources.iter().map(|source| data_bytes(&source.metadata)).sum();
     let mut cutter = Cutter::new(job.policy.target_file_size_bytes, total, total);
-    let (mut outputs, mut at_hand): (Vec<Output>, Option<OpenFile>) = (Vec::new(), None);
+    let (mut outputs, mut at_hand): (Vec<Output>, Option<Copy>) = (Vec::new(), None);
+    let finish = |files: &Files, mut file: Copy| -> Result<Output> {
+        let metadata = match file.footing.write(&props, &schema.parquet, &mut file.sink) {
+            Ok(metadata) => metadata,
+            Err(error) => {
+                file.sink.abort();
+                return Err(write_error(file.sink.location(), error));
+            }
+        };
+        files.complete(&mut file.sink, metadata, None, file.chunks)
+    };
     for source in &job.sources {
         tracing::debug!(file = source.path, "copying");
         for (index, group) in source.metadata.row_groups().iter().enumerate() {
@@ -42,16 +55,16 @@ pub(crate) fn copy(job: &Job, written: &Written) -> Result<Vec<Output>> {
             if cutter.close_before(bytes)
                 && let Some(file) = at_hand.take()
             {
-                outputs.push(files.close(file)?);
+                outputs.push(finish(&files, file)?);
                 cutter.closed();
             }
             let file = match &mut at_hand {
                 Some(file) => file,
-                none => none.insert(OpenFile { nans: None, ..files.open()? }),
+                none => none.insert(Copy::begin(files.create()?)?),
             };
             let chunks = job.runtime.block_on(source.row_group(index))?;
-            if let Err(error) = row_group(file, source, index, &chunks) {
-                file.writer.inner_mut().abort();
+            if let Err(error) = file.add(source, index, &chunks, &schema.parquet) {
+                file.sink.abort();
                 return Err(error);
             }
             cutter.wrote(bytes, bytes);
@@ -60,7 +73,7 @@ pub(crate) fn copy(job: &Job, written: &Written) -> Result<Vec<Output>> {
     }
     job.lanes.leave();
     if let Some(file) = at_hand {
-        outputs.push(files.close(file)?);
+        outputs.push(finish(&files, file)?);
     }
     Ok(outputs)
 }
@@ -69,43 +82,86 @@ fn data_bytes(metadata: &ParquetMetaData) -> u64 {
     metadata.row_groups().iter().map(|group| u64::try_from(group.compressed_size()).unwrap_or(0)).sum()
 }
 
-fn row_group(file: &mut OpenFile, source: &Source, index: usize, chunks: &Chunks) -> Result<()> {
-    let location = file.writer.inner().location().to_owned();
-    let descriptors: Vec<ColumnDescPtr> = file.writer.schema_descr().columns().to_vec();
-    let group = source.metadata.row_group(index);
-    let rows = u64::try_from(group.num_rows()).unwrap_or(0);
-    let copied = &mut file.chunks.copied;
-    let mut writer = file.writer.next_row_group().map_err(|e| write_error(&location, e))?;
-    for (column, (chunk, descriptor)) in group.columns().iter().zip(descriptors).enumerate() {
-        let metadata = rehome(chunk, descriptor).map_err(|e| damaged(&source.path, e))?;
-        let close = ColumnCloseResult {
-            bytes_written: u64::try_from(metadata.compressed_size()).unwrap_or(0),
-            rows_written: rows,
-            metadata,
-            bloom_filter: None,
-            column_index: source.metadata.column_index().and_then(|all| all.get(index)?.get(column)).cloned(),
-            offset_index: source.metadata.offset_index().and_then(|all| all.get(index)?.get(column)).cloned(),
-        };
-        copied.add(ChunkSum::one(close.bytes_written));
-        writer.append_column(chunks, close).map_err(|e| write_error(&location, e))?;
-    }
-    writer.close().map_err(|e| write_error(&location, e))?;
-    Ok(())
+/// A file that takes row groups as they are. The crate's writer wants to see all bytes; here the kernel may move them.
+struct Copy {
+    sink: Sink,
+    footing: Footing,
+    chunks: ChunkWays,
 }
 
-/// The chunk's metadata under our own column descriptor: equal in everything that matters (the schema hash says so), but
-/// writers differ in old annotations beside the new ones.
-fn rehome(chunk: &ColumnChunkMetaData, descriptor: ColumnDescPtr) -> parquet::errors::Result<ColumnChunkMetaData> {
-    // Some writers say 0 where they mean "no dictionary".
-    let dictionary = chunk.dictionary_page_offset().filter(|offset| *offset > 0);
-    let mut builder = ColumnChunkMetaData::builder(descriptor)
+impl Copy {
+    fn begin(mut sink: Sink) -> Result<Self> {
+        let footing = Footing::begin(&mut sink).map_err(|e| write_error(sink.location(), e))?;
+        Ok(Self { sink, footing, chunks: ChunkWays::default() })
+    }
+
+    fn add(&mut self, source: &Source, index: usize, bytes: &Chunks, schema: &SchemaDescPtr) -> Result<()> {
+        let broken = |e: ParquetError| damaged(&source.path, e);
+        let group = source.metadata.row_group(index);
+        let (mut at, mut stretches): (u64, Vec<Range<u64>>) = (self.sink.total(), Vec::new());
+        let (mut columns, mut moves) = (Vec::new(), Vec::new());
+        for (chunk, descriptor) in group.columns().iter().zip(schema.columns()) {
+            let from = place(chunk).map_err(broken)?;
+            // Both lie in files that exist: far from what an i64 holds.
+            let by = at.cast_signed() - from.start.cast_signed();
+            columns.push(rehome(chunk, descriptor, by).map_err(broken)?);
+            moves.push(by);
+            let length = from.end - from.start;
+            at += length;
+            self.chunks.copied.add(ChunkSum::one(length));
+            // Chunks mostly follow each other, and are moved in one go.
+            match stretches.last_mut() {
+                Some(last) if last.end == from.start => last.end = from.end,
+                _ => stretches.push(from),
+            }
+        }
+        let made = RowGroupMetaData::builder(schema.clone())
+            .set_total_byte_size(columns.iter().map(ColumnChunkMetaData::uncompressed_size).sum())
+            .set_column_metadata(columns)
+            .set_num_rows(group.num_rows())
+            .set_file_offset(self.sink.total().cast_signed());
+        self.footing.add(made, &source.metadata, index, &moves).map_err(broken)?;
+        for stretch in stretches {
+            bytes.copy_to(&mut self.sink, stretch).map_err(|error| match error {
+                ParquetError::External(_) => write_error(self.sink.location(), error),
+                other => damaged(&source.path, other),
+            })?;
+        }
+        Ok(())
+    }
+}
+
+/// Some writers say 0 where they mean "no dictionary".
+fn dictionary(chunk: &ColumnChunkMetaData) -> Option<i64> {
+    chunk.dictionary_page_offset().filter(|offset| *offset > 0)
+}
+
+/// Where a chunk lies in its file.
+fn place(chunk: &ColumnChunkMetaData) -> parquet::errors::Result<Range<u64>> {
+    let (start, length) = (dictionary(chunk).unwrap_or(chunk.data_page_offset()), chunk.compressed_size());
+    match (u64::try_from(start), u64::try_from(length)) {
+        (Ok(start), Ok(length)) if start.checked_add(length).is_some_and(|end| i64::try_from(end).is_ok()) => {
+            Ok(start..start + length)
+        }
+        _ => Err(ParquetError::General(format!("a column chunk of {length} bytes at {start}"))),
+    }
+}
+
+/// The chunk's metadata at its new place, under our own column descriptor: equal in everything that matters (the schema
+/// hash says so), but writers differ in old annotations beside the new ones.
+fn rehome(
+    chunk: &ColumnChunkMetaData,
+    descriptor: &ColumnDescPtr,
+    by: i64,
+) -> parquet::errors::Result<ColumnChunkMetaData> {
+    let mut builder = ColumnChunkMetaData::builder(descriptor.clone())
         .set_compression(chunk.compression())
         .set_encodings_mask(*chunk.encodings_mask())
         .set_total_compressed_size(chunk.compressed_size())
         .set_total_uncompressed_size(chunk.uncompressed_size())
         .set_num_values(chunk.num_values())
-        .set_data_page_offset(chunk.data_page_offset())
-        .set_dictionary_page_offset(dictionary)
+        .set_data_page_offset(chunk.data_page_offset().saturating_add(by))
+        .set_dictionary_page_offset(dictionary(chunk).map(|offset| offset + by))
         .set_unencoded_byte_array_data_bytes(chunk.unencoded_byte_array_data_bytes())
         .set_repetition_level_histogram(chunk.repetition_level_histogram().cloned())
         .set_definition_level_histogram(chunk.definition_level_histogram().cloned());

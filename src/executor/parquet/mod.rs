@@ -6,6 +6,7 @@ mod copy;
 mod crew;
 mod decode;
 mod encoders;
+mod footer;
 mod merge;
 mod output;
 mod partitions;

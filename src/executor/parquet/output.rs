@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use parquet::arrow::arrow_writer::ArrowRowGroupWriterFactory;
 use parquet::errors::ParquetError;
+use parquet::file::metadata::ParquetMetaData;
 use parquet::file::properties::WriterProperties;
 use parquet::file::writer::SerializedFileWriter;
 
@@ -77,15 +78,20 @@ impl<'a> Files<'a> {
         self.partition = Some(partition);
     }
 
-    /// Begins the next file.
-    pub(super) fn open(&mut self) -> Result<OpenFile> {
+    /// Begins the next file, empty.
+    pub(super) fn create(&mut self) -> Result<Sink> {
         let name = format!("{:05}-{:05}-{}.parquet", self.job.task.id, self.made, self.job.ambient.uuid());
         let location = format!("{}/{name}", self.folder);
         self.made += 1;
         self.written.add(&location);
         let class = self.job.task.output.storage_class.as_deref();
-        let sink = Sink::create(&self.job.store, &location, class, &self.job.runtime, self.job.progress.clone())?;
-        let root = self.schema.parquet.root_schema_ptr();
+        Sink::create(&self.job.store, &location, class, &self.job.runtime, self.job.progress.clone())
+    }
+
+    /// Begins the next file, for row groups.
+    pub(super) fn open(&mut self) -> Result<OpenFile> {
+        let sink = self.create()?;
+        let (location, root) = (sink.location().to_owned(), self.schema.parquet.root_schema_ptr());
         let writer =
             SerializedFileWriter::new(sink, root, self.props.clone()).map_err(|e| write_error(&location, e))?;
         Ok(OpenFile { writer, nans: Some(HashMap::new()), removed_nulls: HashMap::new(), chunks: ChunkWays::default() })
@@ -101,8 +107,21 @@ impl<'a> Files<'a> {
                 return Err(write_error(&location, error));
             }
         };
-        file.writer.inner_mut().finish()?;
-        let (removed_nulls, chunks) = (std::mem::take(&mut file.removed_nulls), std::mem::take(&mut file.chunks));
+        let (nans, removed_nulls) = (file.nans.take(), std::mem::take(&mut file.removed_nulls));
+        let chunks = std::mem::take(&mut file.chunks);
+        let output = self.complete(file.writer.inner_mut(), metadata, nans.as_ref(), chunks)?;
+        Ok(Output { removed_nulls, ..output })
+    }
+
+    /// Makes a file durable that has its footer, and takes its statistics.
+    pub(super) fn complete(
+        &self,
+        sink: &mut Sink,
+        metadata: ParquetMetaData,
+        nans: Option<&HashMap<usize, u64>>,
+        chunks: ChunkWays,
+    ) -> Result<Output> {
+        sink.finish()?;
         let records = u64::try_from(metadata.file_metadata().num_rows()).unwrap_or(0);
         let split_offsets = metadata
             .row_groups()
@@ -110,11 +129,11 @@ impl<'a> Files<'a> {
             .filter_map(|group| group.columns().iter().map(|column| column.byte_range().0).min())
             .map(|offset| i64::try_from(offset).unwrap_or(i64::MAX))
             .collect();
-        let columns = stats::file_columns(&metadata, &self.job.table.schema, &self.modes, file.nans.as_ref())?;
+        let columns = stats::file_columns(&metadata, &self.job.table.schema, &self.modes, nans)?;
         self.job.progress.file_done();
         let file = NewFile {
-            path: location,
-            size: file.writer.inner().total(),
+            path: sink.location().to_owned(),
+            size: sink.total(),
             records,
             columns,
             split_offsets,
@@ -122,7 +141,7 @@ impl<'a> Files<'a> {
             vector: None,
             partition: self.partition.clone(),
         };
-        Ok(Output { file, metadata, removed_nulls, chunks })
+        Ok(Output { file, metadata, removed_nulls: HashMap::new(), chunks })
     }
 }
 

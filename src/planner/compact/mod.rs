@@ -40,12 +40,12 @@ const MOST_CODEC_PROBES: usize = 10_000;
 /// Each look ahead finds more to do, or nothing: a few are enough, and no table keeps the planner for ever.
 const MOST_LOOKS_AHEAD: u32 = 16;
 
-/// The files whose footers planning wants to see: all candidates by size that share a group with another one, and files
-/// of good size whose codec is not known to be ours.
+/// The files whose footers planning wants to see, and their sizes: all candidates by size that share a group with another
+/// one, and files of good size whose codec is not known to be ours.
 ///
 /// # Errors
 /// As [`plan`].
-pub fn footers_wanted(state: &TableState, policy: &CompactPolicy) -> Result<Vec<String>> {
+pub fn footers_wanted(state: &TableState, policy: &CompactPolicy) -> Result<Vec<(String, u64)>> {
     refuse_unsupported(state)?;
     if policy.only_deletes {
         return Ok(Vec::new());
@@ -65,7 +65,7 @@ pub fn footers_wanted(state: &TableState, policy: &CompactPolicy) -> Result<Vec<
             let file = &state.files[index];
             let deleted = burdens.of(index).reason(file, policy).is_some();
             if wish.sorts() && !wish.claims(file) {
-                wanted.push(file.path.clone());
+                wanted.push((file.path.clone(), file.size));
                 continue;
             }
             let outside = (old && policy.output_spec_id.is_some())
@@ -74,10 +74,10 @@ pub fn footers_wanted(state: &TableState, policy: &CompactPolicy) -> Result<Vec<
                 || policy.rewrite_all;
             let made_by_us = file.snapshot_id.is_some_and(|id| ours.contains(&id));
             if outside && (policy.rewrite_all || deleted || !lonely || file.size > policy.max_file_size_bytes) {
-                wanted.push(file.path.clone());
+                wanted.push((file.path.clone(), file.size));
             } else if !outside && !made_by_us && probes < MOST_CODEC_PROBES {
                 probes += 1;
-                wanted.push(file.path.clone());
+                wanted.push((file.path.clone(), file.size));
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Tables for tests, and a fake executor that makes what the real one would.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Write;
 use std::sync::Arc;
 
@@ -69,7 +69,7 @@ impl Table {
             files: Vec::new(),
             deletes: Vec::new(),
             manifests: Vec::new(),
-            footers: BTreeMap::new(),
+            footers: HashMap::new(),
             classes: BTreeMap::new(),
             ratios: BTreeMap::new(),
         };
