@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{BufReader, Read, Write};
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow_schema::{DataType, Field, Schema, SchemaRef as ArrowSchemaRef, TimeUnit};
@@ -117,17 +117,16 @@ impl Source {
     /// The bytes of one row group: fetched now from an object store, read when needed from a local file.
     pub(crate) async fn row_group(&self, index: usize) -> Result<Chunks> {
         match &self.backing {
-            Backing::Local(local) => {
-                let file = File::open(local)
-                    .map_err(|e| Error::corrupt(format!("data file {} can't be opened", self.path)).caused_by(e))?;
-                Ok(Chunks { size: self.size, inner: Inner::Local(Arc::new(file)) })
-            }
-            Backing::Remote(store) => {
-                let range = self.range(index);
-                let bytes = fetch(store, &self.path, range.clone()).await?;
-                Ok(Chunks { size: self.size, inner: Inner::Memory { start: range.start, bytes } })
-            }
+            Backing::Local(local) => self.opened(local),
+            Backing::Remote(_) => self.window(self.range(index)).await,
         }
+    }
+
+    /// All of a local file.
+    fn opened(&self, local: &Path) -> Result<Chunks> {
+        let file = File::open(local)
+            .map_err(|e| Error::corrupt(format!("data file {} can't be opened", self.path)).caused_by(e))?;
+        Ok(Chunks { size: self.size, inner: Inner::Local(Arc::new(file)) })
     }
 
     /// The bytes of some top-level columns of a row group, and of what lies between them: read now, unless they are many
@@ -138,11 +137,19 @@ impl Source {
         let wanted = columns.filter(|(leaf, _)| roots.contains(&descriptor.get_column_root_idx(*leaf)));
         let range = self.around(wanted.map(|(_, column)| column));
         match &self.backing {
-            Backing::Local(_) => {
-                let file = self.row_group(index).await?;
+            Backing::Local(local) => {
+                let file = self.opened(local)?;
                 let whole = range.end.saturating_sub(range.start) <= WHOLE;
                 if whole { file.preload(range).map_err(|e| damaged(&self.path, e)) } else { Ok(file) }
             }
+            Backing::Remote(_) => self.window(range).await,
+        }
+    }
+
+    /// Some bytes, read now.
+    pub(crate) async fn window(&self, range: Range<u64>) -> Result<Chunks> {
+        match &self.backing {
+            Backing::Local(local) => self.opened(local)?.preload(range).map_err(|e| damaged(&self.path, e)),
             Backing::Remote(store) => {
                 let bytes = fetch(store, &self.path, range.clone()).await?;
                 Ok(Chunks { size: self.size, inner: Inner::Memory { start: range.start, bytes } })

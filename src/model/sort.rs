@@ -28,6 +28,13 @@ fn is_identity(transform: &str) -> bool {
     transform == "identity"
 }
 
+impl SortField {
+    /// Whether values themselves are compared, and not what a transform makes of them.
+    pub fn is_identity(&self) -> bool {
+        is_identity(&self.transform)
+    }
+}
+
 impl fmt::Display for SortField {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if is_identity(&self.transform) {

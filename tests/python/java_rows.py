@@ -2,11 +2,11 @@
 
 `make` writes `n.db.types` (version 3, two partitions): nanoseconds, times, UUIDs, fixed bytes, floats with NaN and both zeros, and
 equality deletes as Flink writes them, by each of these (but not by nanoseconds: Iceberg 1.10 does not compare them); then a
-column with a default is added. `read` answers with its rows, as the same library reads them.
+column with a default is added. One column is of type unknown, which is in no file. `read` answers with its rows, as the same library reads them.
 """
 import uuid
 
-FIELDS = ["id", "part", "local", "instant", "clock", "key", "raw", "ratio", "flag"]
+FIELDS = ["id", "part", "local", "instant", "clock", "key", "raw", "ratio", "flag", "nothing"]
 
 
 def java(spark):
@@ -28,7 +28,7 @@ def make(spark, request):
     jvm, gateway = java(spark)
     iceberg, types = jvm.org.apache.iceberg, jvm.org.apache.iceberg.types.Types
     kinds = [types.IntegerType.get(), types.IntegerType.get(), types.TimestampNanoType.withoutZone(), types.TimestampNanoType.withZone(), types.TimeType.get(),
-             types.UUIDType.get(), types.FixedType.ofLength(4), types.DoubleType.get(), types.BooleanType.get()]
+             types.UUIDType.get(), types.FixedType.ofLength(4), types.DoubleType.get(), types.BooleanType.get(), types.UnknownType.get()]
     fields = [types.NestedField.optional(n + 1, name, kind) for n, (name, kind) in enumerate(zip(FIELDS, kinds))]
     schema = iceberg.Schema(listed(jvm, fields))
     spec = iceberg.PartitionSpec.builderFor(schema).identity("part").build()

@@ -10,12 +10,12 @@ use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use tokio::task::JoinHandle;
 
+use super::numbers::Numbers;
 use crate::error::{Context, Error, Result};
 use crate::executor::Job;
 use crate::executor::columns::Matched;
 use crate::executor::source::{Chunks, Source};
 use crate::lake::damaged;
-use crate::lake::parquet_schema::WriteSchema;
 
 /// The most rows that are decoded at a time, and about the most bytes.
 const ROWS_AT_ONCE: usize = 8192;
@@ -26,7 +26,8 @@ const WHOLE: u64 = 32 << 20;
 /// Reads all inputs of a job, row group by row group.
 pub(super) struct Batches<'a> {
     pub(super) job: &'a Job,
-    pub(super) schema: &'a WriteSchema,
+    /// The table's columns, and which of them come as numbers.
+    pub(super) numbers: &'a Numbers,
     pub(super) matched: &'a [Matched],
     /// Nulls that went with deleted rows, by top-level column.
     pub(super) removed_nulls: HashMap<usize, u64>,
@@ -127,7 +128,10 @@ impl Batches<'_> {
         let (rows, bytes) =
             (source.metadata.row_group(index).num_rows(), source.metadata.row_group(index).total_byte_size());
         let width = usize::try_from(bytes / rows.max(1)).unwrap_or(0).max(1);
-        let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(window, source.arrow.clone())
+        let arrays = self.numbers.reader(source, matched).map_err(bad)?;
+        let schema = self.numbers.schema();
+        let mut dictionaries = vec![None; matched.roots.len()];
+        let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(window, arrays)
             .with_projection(ProjectionMask::roots(descriptor, columns.iter().copied()))
             .with_row_groups(vec![index])
             .with_batch_size((BYTES_AT_ONCE / width).clamp(16, ROWS_AT_ONCE))
@@ -141,10 +145,16 @@ impl Batches<'_> {
             let rows = batch.num_rows();
             let living = mask.living(at, rows);
             let mut values: Vec<ArrayRef> = Vec::with_capacity(matched.roots.len());
-            for (field, root) in self.schema.arrow.fields().iter().zip(&matched.roots) {
-                let found = match root.and_then(|root| columns.binary_search(&root).ok().zip(Some(root))) {
-                    Some((place, root)) => matched.align(batch.column(place), source.schema().field(root), field)?,
-                    None => matched.missing(field, rows)?,
+            for (number, (field, root)) in schema.fields().iter().zip(&matched.roots).enumerate() {
+                let place = root.and_then(|root| columns.binary_search(&root).ok().zip(Some(root)));
+                let found = match (place, self.numbers.column(number)) {
+                    (Some((place, _)), Some(numbering)) => {
+                        numbering.of(batch.column(place), &mut dictionaries[number])?
+                    }
+                    (Some((place, root)), None) => {
+                        matched.align(batch.column(place), source.schema().field(root), field)?
+                    }
+                    (None, _) => matched.missing(field, rows)?,
                 };
                 values.push(source.lineage.fill(field, found, at));
             }
@@ -163,7 +173,7 @@ impl Batches<'_> {
                 continue;
             }
             let options = RecordBatchOptions::new().with_row_count(Some(left));
-            let made = RecordBatch::try_new_with_options(Arc::clone(&self.schema.arrow), values, &options);
+            let made = RecordBatch::try_new_with_options(Arc::clone(schema), values, &options);
             let made = made.map_err(|e| Error::corrupt("its rows do not fit the table's schema").caused_by(e))?;
             if !take(made)? {
                 return Ok(());

@@ -2,14 +2,19 @@
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
 use std::thread::Scope;
 
 use arrow_array::RecordBatch;
+use arrow_array::cast::AsArray;
 use arrow_schema::SchemaRef;
 use parquet::arrow::arrow_writer::{ArrowColumnWriter, compute_leaves};
+use parquet::errors::ParquetError;
 
 use super::decode::count_nans;
+use super::merge::{Choice, Numbered, Pool, Stop, Workspace};
+use super::numbers::Numbers;
 use super::output::write_error;
 use super::roots::{Made, MadeLeaf};
 use super::writers::Writers;
@@ -18,13 +23,22 @@ use crate::error::{Error, Result};
 /// Batches that wait for a thread: enough to even out their pace, few enough to be no memory to speak of.
 const WAITING: usize = 4;
 
-/// The writers of one top-level column.
+/// One top-level column of the row group at hand.
 struct Root {
     number: usize,
     first_leaf: usize,
-    writers: Vec<ArrowColumnWriter>,
+    making: Making,
     nans: HashMap<usize, u64>,
 }
+
+/// What becomes of its values.
+enum Making {
+    Values(Vec<ArrowColumnWriter>),
+    Numbers(Box<Numbered>),
+}
+
+/// A finished top-level column: its number, and what was found to suit it.
+type Ended = (usize, Made, Choice);
 
 enum Order {
     Begin(Vec<Root>),
@@ -35,11 +49,14 @@ enum Order {
 /// Threads that encode.
 pub(super) struct Encoders {
     orders: Vec<SyncSender<Order>>,
-    done: Receiver<Result<Vec<(usize, Made)>>>,
+    done: Receiver<Result<Vec<Ended>>>,
     /// By thread: the top-level columns that it encodes.
     shares: Vec<Vec<usize>>,
     /// By top-level column: its first leaf, and how many it has.
     leaves: Vec<(usize, usize)>,
+    /// By top-level column: what was found to suit it so far.
+    choices: Vec<Choice>,
+    pool: Arc<Pool>,
     open: bool,
 }
 
@@ -55,11 +72,13 @@ impl Encoders {
     ) -> Self {
         let shares = shares(weights, threads);
         let (tell, done) = channel();
+        let pool = Arc::<Pool>::default();
         let orders = shares
             .iter()
             .map(|_| {
                 let (send, receive) = sync_channel(WAITING);
                 let (tell, schema, directory) = (tell.clone(), schema.clone(), directory.to_owned());
+                let mut space = Workspace::new(pool.clone());
                 scope.spawn(move || {
                     let failed = |e| write_error(&directory, e);
                     let mut roots = Vec::new();
@@ -69,7 +88,9 @@ impl Encoders {
                         match order {
                             Order::Begin(begun) => roots = begun,
                             Order::Rows(rows) if failure.is_none() => {
-                                failure = match catch_unwind(AssertUnwindSafe(|| write(&schema, &mut roots, &rows))) {
+                                failure = match catch_unwind(AssertUnwindSafe(|| {
+                                    write(&schema, &mut roots, &rows, &mut space)
+                                })) {
                                     Ok(wrote) => wrote.map_err(failed).err(),
                                     Err(_) => Some(Error::internal("an encoder gave up")),
                                 };
@@ -78,7 +99,7 @@ impl Encoders {
                             Order::End => {
                                 let made = match failure.take() {
                                     Some(error) => Err(error),
-                                    None => close(std::mem::take(&mut roots)).map_err(failed),
+                                    None => close(std::mem::take(&mut roots), &mut space).map_err(failed),
                                 };
                                 if tell.send(made).is_err() {
                                     return;
@@ -98,20 +119,30 @@ impl Encoders {
                 (first - count, *count)
             })
             .collect();
-        Self { orders, done, shares, leaves, open: false }
+        let choices = vec![Choice::default(); weights.len()];
+        Self { orders, done, shares, leaves, choices, pool, open: false }
     }
 
     /// Takes rows of the row group at hand; begins one when none is.
-    pub(super) fn write(&mut self, writers: &Writers<'_>, rows: &RecordBatch) -> Result<()> {
+    pub(super) fn write(&mut self, writers: &Writers<'_>, numbers: &Numbers, rows: &RecordBatch) -> Result<()> {
         if !self.open {
-            let mut writers = writers.begin()?;
+            let mut of_values = writers.begin()?;
             for (share, orders) in self.shares.iter().zip(&self.orders) {
                 let roots = share.iter().map(|number| {
                     let (first_leaf, count) = self.leaves[*number];
-                    let writers = writers[first_leaf..first_leaf + count].iter_mut().filter_map(Option::take).collect();
-                    Root { number: *number, first_leaf, writers, nans: HashMap::new() }
+                    let making = match numbers.column(*number) {
+                        Some(column) => {
+                            let (known, choice) = (column.known.clone(), self.choices[*number]);
+                            Making::Numbers(Box::new(writers.numbered(first_leaf, known, choice, self.pool.clone())?))
+                        }
+                        None => {
+                            let of_values = of_values[first_leaf..first_leaf + count].iter_mut();
+                            Making::Values(of_values.filter_map(Option::take).collect())
+                        }
+                    };
+                    Ok(Root { number: *number, first_leaf, making, nans: HashMap::new() })
                 });
-                orders.send(Order::Begin(roots.collect())).map_err(gone)?;
+                orders.send(Order::Begin(roots.collect::<Result<_>>()?)).map_err(gone)?;
             }
             self.open = true;
         }
@@ -126,8 +157,12 @@ impl Encoders {
         for _ in &self.orders {
             all.extend(self.done.recv().map_err(gone).flatten()?);
         }
-        all.sort_unstable_by_key(|(number, _)| *number);
-        Ok(all.into_iter().map(|(_, made)| made).collect())
+        all.sort_unstable_by_key(|(number, ..)| *number);
+        let made = all.into_iter().map(|(number, made, choice)| {
+            self.choices[number] = choice;
+            made
+        });
+        Ok(made.collect())
     }
 }
 
@@ -152,25 +187,43 @@ fn shares(weights: &[u64], threads: usize) -> Vec<Vec<usize>> {
 
 type Parquet<T> = parquet::errors::Result<T>;
 
-fn write(schema: &SchemaRef, roots: &mut [Root], rows: &RecordBatch) -> Parquet<()> {
+fn write(schema: &SchemaRef, roots: &mut [Root], rows: &RecordBatch, space: &mut Workspace) -> Parquet<()> {
     for root in roots {
         let values = rows.column(root.number);
-        count_nans(values, root.first_leaf, &mut root.nans);
-        let leaves = compute_leaves(schema.field(root.number), values)?;
-        for (writer, leaf) in root.writers.iter_mut().zip(leaves) {
-            writer.write(&leaf)?;
+        match &mut root.making {
+            Making::Numbers(chunk) => chunk.push(space, values.as_primitive()).map_err(stopped)?,
+            Making::Values(writers) => {
+                count_nans(values, root.first_leaf, &mut root.nans);
+                let leaves = compute_leaves(schema.field(root.number), values)?;
+                for (writer, leaf) in writers.iter_mut().zip(leaves) {
+                    writer.write(&leaf)?;
+                }
+            }
         }
     }
     Ok(())
 }
 
-fn close(roots: Vec<Root>) -> Parquet<Vec<(usize, Made)>> {
+fn close(roots: Vec<Root>, space: &mut Workspace) -> Parquet<Vec<Ended>> {
     let done = roots.into_iter().map(|root| {
-        let leaves = root.writers.into_iter().map(|w| w.close().map(|chunk| MadeLeaf::Encoded(Box::new(chunk))));
-        let leaves = leaves.collect::<Parquet<Vec<_>>>()?;
-        Ok((root.number, Made { leaves, nans: root.nans.into_iter().collect(), removed_nulls: 0, why: None }))
+        let (leaves, choice) = match root.making {
+            Making::Numbers(chunk) => {
+                let (merged, choice) = chunk.finish(space).map_err(stopped)?;
+                (vec![MadeLeaf::Numbered(Box::new(merged))], choice)
+            }
+            Making::Values(writers) => {
+                let leaves = writers.into_iter().map(|w| w.close().map(|chunk| MadeLeaf::Encoded(Box::new(chunk))));
+                (leaves.collect::<Parquet<Vec<_>>>()?, Choice::default())
+            }
+        };
+        let nans = root.nans.into_iter().collect();
+        Ok((root.number, Made { leaves, nans, removed_nulls: 0, why: None }, choice))
     });
     done.collect()
+}
+
+fn stopped(stop: Stop) -> ParquetError {
+    ParquetError::General(format!("numbers can't be written: {stop:?}"))
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ mod decode;
 mod encoders;
 mod footer;
 mod merge;
+mod numbers;
 mod output;
 mod partitions;
 mod pieces;

@@ -84,6 +84,17 @@ pub(super) fn rules(policy: &CompactPolicy, schema: &Schema, physical: &SchemaDe
     physical.columns().iter().map(of).collect()
 }
 
+/// The same for rows that were sorted, whose pages are short.
+pub(super) fn sorted_rules(
+    policy: &CompactPolicy,
+    schema: &Schema,
+    physical: &SchemaDescriptor,
+    arrangement: &Arrangement,
+) -> Vec<Rules> {
+    let page_rows = if arrangement.is_bin_pack() { PAGE_ROWS } else { SORTED_PAGE_ROWS };
+    rules(policy, schema, physical).into_iter().map(|rules| Rules { page_rows, ..rules }).collect()
+}
+
 /// Columns that are written without a dictionary: UUIDs, and row ids, of which no two are equal.
 fn is_unique(column: &ColumnDescPtr, schema: &Schema) -> bool {
     let info = column.self_type().get_basic_info();

@@ -3,6 +3,7 @@
 //! The thread of the task conducts: it fetches ahead, hands columns to the crew, and writes what is done in order, while
 //! the crew is at work on the next row group. Two row groups are in flight at a time, never more.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -316,20 +317,25 @@ pub(super) fn append(made: Vec<Made>, file: &mut OpenFile, unasked: &str) -> Res
             }
         }
         let mut encoded = ChunkSum::default();
+        let kept = root.leaves.iter().any(|leaf| matches!(leaf, MadeLeaf::Numbered(_)));
         for leaf in root.leaves {
             let chunk = ChunkSum::one(leaf.bytes());
             match &leaf {
-                MadeLeaf::Encoded(_) => encoded.add(chunk),
+                MadeLeaf::Encoded(_) | MadeLeaf::Numbered(_) => encoded.add(chunk),
                 MadeLeaf::Moved(_) => file.chunks.merged.add(chunk),
             }
             match leaf {
                 MadeLeaf::Encoded(chunk) => chunk.append_to_row_group(&mut group).map_err(failed)?,
-                MadeLeaf::Moved(merged) => group.append_column(&merged.bytes, merged.close).map_err(failed)?,
+                MadeLeaf::Moved(merged) | MadeLeaf::Numbered(merged) => {
+                    group.append_column(&merged.bytes, merged.close).map_err(failed)?
+                }
             }
         }
         if encoded.chunks > 0 {
             let column = names.get_fields().get(number).map_or("", |field| field.name());
-            file.chunks.add_encoded(column, root.why.as_deref().unwrap_or(unasked), encoded);
+            let why = root.why.as_deref().unwrap_or(unasked);
+            let why = if kept { Cow::from(format!("{why} (dictionaries kept)")) } else { Cow::from(why) };
+            file.chunks.add_encoded(column, &why, encoded);
         }
     }
     group.close().map_err(failed)?;

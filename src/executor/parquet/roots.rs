@@ -41,6 +41,8 @@ pub(super) type Reason = Cow<'static, str>;
 pub(super) enum MadeLeaf {
     Encoded(Box<ArrowColumnChunk>),
     Moved(Box<Merged>),
+    /// Made of the numbers of values.
+    Numbered(Box<Merged>),
 }
 
 impl MadeLeaf {
@@ -48,7 +50,7 @@ impl MadeLeaf {
     pub(super) fn bytes(&self) -> u64 {
         match self {
             Self::Encoded(chunk) => chunk.close().bytes_written,
-            Self::Moved(merged) => merged.close.bytes_written,
+            Self::Moved(merged) | Self::Numbered(merged) => merged.close.bytes_written,
         }
     }
 }
@@ -167,7 +169,7 @@ fn moved_leaf(
         Stop::Unfit(why) => Ok(Err(why)),
         Stop::Damaged(what) => Err(bad_pages(&column.path().string(), source, &what)),
     };
-    let mut merge = match Merge::new(space, column.clone(), &work.rules[leaf], choice) {
+    let mut merge = match Merge::new(space, column.clone(), work.rules[leaf], choice) {
         Ok(merge) => merge,
         Err(stop) => return stopped(stop, None),
     };

@@ -11,6 +11,8 @@ use arrow_array::RecordBatch;
 
 use super::batches::Batches;
 use super::encoders::Encoders;
+use super::merge::Rules;
+use super::numbers::Numbers;
 use super::output::{Files, OpenFile};
 use super::partitions::Partitions;
 use super::rewrite::{append, nothing_moves};
@@ -19,7 +21,7 @@ use super::{Output, props};
 use crate::error::Result;
 use crate::executor::columns::match_columns;
 use crate::executor::cut::Cutter;
-use crate::executor::sort::{Keys, Sorter};
+use crate::executor::sort::{Column, Keys, Sorter, looked_into};
 use crate::executor::{Job, Written};
 use crate::lake::parquet_schema::{WriteSchema, write_schema};
 
@@ -31,26 +33,31 @@ pub(crate) fn sorted(job: &Job, written: &Written) -> Result<Vec<Output>> {
     let schema = write_schema(&job.table.schema)?;
     let matched =
         job.sources.iter().map(|s| match_columns(s, &schema.arrow, &job.table)).collect::<Result<Vec<_>>>()?;
-    let mut batches = Batches { job, schema: &schema, matched: &matched, removed_nulls: HashMap::new() };
-    let sample = if job.task.arrangement.needs_sample() { batches.sample(SAMPLED)? } else { Vec::new() };
     let mut partitions = Partitions::of(job, &schema)?;
     let before = partitions.as_ref().map_or(Ok(Vec::new()), |partitions| partitions.columns(&schema))?;
     let as_they_come = job.task.arrangement.is_bin_pack() && before.is_empty();
-    let keys = Arc::new(Keys::new(&job.task.arrangement, before, &schema.arrow, &sample)?);
+    let rules = props::sorted_rules(&job.policy, &job.table.schema, &schema.parquet, &job.task.arrangement);
+    let mut asked = looked_into(&job.task.arrangement, &schema.arrow)?;
+    asked.extend(before.iter().map(Column::root));
+    let numbers = Numbers::find(job, &schema, &matched, &rules, &asked)?;
+    let mut batches = Batches { job, numbers: &numbers, matched: &matched, removed_nulls: HashMap::new() };
+    let sample = if job.task.arrangement.needs_sample() { batches.sample(SAMPLED)? } else { Vec::new() };
+    let keys = Arc::new(Keys::new(&job.task.arrangement, before, numbers.schema(), &sample)?);
     drop(sample);
-    let weights = weights(job, &schema, &matched);
+    let columns = Columns { schema: &schema, numbers: &numbers, rules, weights: weights(job, &schema, &matched) };
     if as_they_come {
         // One partition, and no order: there is nothing to sort by.
         let rows = job.task.inputs.iter().map(|input| input.records).sum();
         if let Some(partitions) = &mut partitions {
             partitions.expect(rows);
         }
-        return writing(job, written, &schema, &weights, rows, partitions, |writing| {
+        return writing(job, written, &columns, rows, partitions, |writing| {
             batches.all(&mut |batch| writing.take(&batch))?;
             Ok(std::mem::take(&mut batches.removed_nulls))
         });
     }
-    let mut sorter = Sorter::new(schema.arrow.clone(), keys, job.spill.clone(), job.sort_memory);
+    let memory = job.sort_memory.saturating_sub(numbers.bytes());
+    let mut sorter = Sorter::new(numbers.schema().clone(), keys, job.spill.clone(), memory);
     let mut rows = 0;
     batches.all(&mut |batch| {
         rows += batch.num_rows() as u64;
@@ -60,24 +67,33 @@ pub(crate) fn sorted(job: &Job, written: &Written) -> Result<Vec<Output>> {
         sorter.push(batch)
     })?;
     let removed_nulls = std::mem::take(&mut batches.removed_nulls);
-    writing(job, written, &schema, &weights, rows, partitions, |writing| {
+    writing(job, written, &columns, rows, partitions, |writing| {
         sorter.finish(|batch| writing.take(&batch))?;
         Ok(removed_nulls)
     })
+}
+
+/// The columns of a task.
+struct Columns<'a> {
+    schema: &'a WriteSchema,
+    numbers: &'a Numbers,
+    /// By leaf: how it is written.
+    rules: Vec<Rules>,
+    /// By top-level column: how much work it is.
+    weights: Vec<u64>,
 }
 
 /// Writes what `fill` hands on, which gives the nulls that went with deleted rows.
 fn writing(
     job: &Job,
     written: &Written,
-    schema: &WriteSchema,
-    weights: &[u64],
+    columns: &Columns<'_>,
     rows: u64,
     partitions: Option<Partitions>,
     fill: impl FnOnce(&mut Writing<'_>) -> Result<HashMap<usize, u64>>,
 ) -> Result<Vec<Output>> {
     std::thread::scope(|scope| {
-        let mut writing = Writing::new(scope, job, written, schema, weights, rows, partitions)?;
+        let mut writing = Writing::new(scope, job, written, columns, rows, partitions)?;
         let done = fill(&mut writing).and_then(|nulls| Ok((nulls, writing.finish()?)));
         match done {
             Ok((removed_nulls, mut outputs)) => {
@@ -118,6 +134,7 @@ struct Writing<'a> {
     job: &'a Job,
     files: Files<'a>,
     writers: Writers<'a>,
+    numbers: &'a Numbers,
     encoders: Encoders,
     cutter: Cutter,
     outputs: Vec<Output>,
@@ -138,15 +155,14 @@ impl<'a> Writing<'a> {
         scope: &'scope std::thread::Scope<'scope, '_>,
         job: &'a Job,
         written: &'a Written,
-        schema: &'a WriteSchema,
-        weights: &[u64],
+        columns: &Columns<'a>,
         rows: u64,
         partitions: Option<Partitions>,
     ) -> Result<Self> {
+        let Columns { schema, numbers, rules, weights } = columns;
         let properties =
             Arc::new(props::sorted_properties(&job.policy, &job.table.schema, &schema.parquet, &job.task.arrangement)?);
-        let rules = props::rules(&job.policy, &job.table.schema, &schema.parquet);
-        let writers = Writers::new(schema, properties.clone(), rules)?;
+        let writers = Writers::new(schema, properties.clone(), rules.clone())?;
         let mut leaves = vec![0; schema.arrow.fields().len()];
         for leaf in 0..schema.parquet.num_columns() {
             leaves[schema.parquet.get_column_root_idx(leaf)] += 1;
@@ -161,6 +177,7 @@ impl<'a> Writing<'a> {
             job,
             files: Files::new(job, written, schema, properties)?,
             writers,
+            numbers,
             encoders,
             cutter,
             outputs: Vec::new(),
@@ -221,7 +238,7 @@ impl<'a> Writing<'a> {
             let room = usize::try_from(self.full - self.rows).unwrap_or(usize::MAX);
             let some = room.min(batch.num_rows() - from);
             let rows = batch.slice(from, some);
-            self.encoders.write(&self.writers, &rows)?;
+            self.encoders.write(&self.writers, self.numbers, &rows)?;
             self.writers.saw(rows);
             self.rows += some as u64;
             from += some;

@@ -12,7 +12,7 @@ use parquet::basic::{Compression, Encoding, PageType, ZstdLevel};
 use parquet::file::metadata::ColumnChunkMetaData;
 use parquet::file::properties::WriterProperties;
 
-use super::merge::{self, Rules};
+use super::merge::{self, Choice, Known, Numbered, Pool, Rules};
 use super::output::column_writers;
 use super::roots::{Made, MadeLeaf};
 use crate::error::{Error, Result};
@@ -48,6 +48,12 @@ impl<'a> Writers<'a> {
         Ok(made.into_iter().map(Some).collect())
     }
 
+    /// The writer of a leaf whose values come as numbers.
+    pub(super) fn numbered(&self, leaf: usize, known: Arc<Known>, choice: Choice, pool: Arc<Pool>) -> Result<Numbered> {
+        Numbered::new(pool, self.schema.parquet.column(leaf), self.rules[leaf], choice, known)
+            .map_err(|stop| Error::internal(format!("a column writer can't be made: {stop:?}")))
+    }
+
     /// Looks at rows of the row group at hand.
     pub(super) fn saw(&mut self, rows: RecordBatch) {
         if self.first.iter().map(RecordBatch::num_rows).sum::<usize>() < TOLD_BY {
@@ -60,7 +66,7 @@ impl<'a> Writers<'a> {
         let leaves = made.iter().flat_map(|root| &root.leaves);
         let in_vain = leaves.enumerate().filter(|(_, leaf)| match leaf {
             MadeLeaf::Encoded(chunk) => gave_up(&chunk.close().metadata),
-            MadeLeaf::Moved(_) => false,
+            MadeLeaf::Moved(_) | MadeLeaf::Numbered(_) => false,
         });
         let (before, rows) = (self.unique.len(), std::mem::take(&mut self.first));
         for (leaf, _) in in_vain {

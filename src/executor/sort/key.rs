@@ -1,5 +1,6 @@
 //! What rows are compared by: bytes whose order is the wanted one.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
@@ -160,6 +161,22 @@ impl Keys {
     }
 }
 
+/// Top-level columns of which an arrangement wants to know more than the order of their values.
+///
+/// # Errors
+/// `InvalidInput` for a column that is not there.
+pub(crate) fn looked_into(arrangement: &Arrangement, schema: &Schema) -> Result<HashSet<usize>> {
+    let root = |name: &str| find(schema, name).map(|path| path[0]);
+    match arrangement {
+        Arrangement::BinPack => Ok(HashSet::new()),
+        Arrangement::Sort { fields, .. } => {
+            let transformed = fields.iter().filter(|field| !field.is_identity());
+            transformed.map(|field| root(&field.column)).collect()
+        }
+        Arrangement::Curve { columns, .. } => columns.iter().map(|name| root(name)).collect(),
+    }
+}
+
 fn failed(error: ArrowError) -> Error {
     Error::internal("sort keys can't be made").caused_by(error)
 }
@@ -208,6 +225,11 @@ impl Column {
     /// The column at the end of a path, through a transform.
     pub(super) fn new(path: Vec<usize>, transform: Option<Apply>) -> Self {
         Self { path, transform }
+    }
+
+    /// The top-level column that it is in.
+    pub(crate) fn root(&self) -> usize {
+        self.path[0]
     }
 
     /// The type of its values.

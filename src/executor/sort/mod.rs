@@ -19,7 +19,7 @@ use std::thread::JoinHandle;
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 
-pub(crate) use key::{Column, Keys};
+pub(crate) use key::{Column, Keys, looked_into};
 use memory::{InMemory, Indexed};
 use merge::{Merge, Ordered};
 pub(crate) use partition::{Partitioning, columns};

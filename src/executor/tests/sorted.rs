@@ -104,3 +104,47 @@ async fn should_say_what_a_sort_needs_and_leave_nothing_behind() {
     let error = missing.rewrite(Route::Sort).await.unwrap_err();
     assert_eq!((error.kind(), missing.left_behind()), (Kind::InvalidInput, 0));
 }
+
+/// Texts from dictionaries stay numbers all the way: what comes out has dictionaries, and short pages, in every row group.
+#[tokio::test]
+async fn should_write_the_dictionaries_that_texts_came_with() {
+    let by_text = Arrangement::Sort { fields: vec![by("text", false), by("id", false)], order_id: None };
+    for (arrangement, nulls_last) in
+        [(by_text, true), (Arrangement::Sort { fields: vec![by("d", true)], order_id: None }, false)]
+    {
+        let mut bench = bench(3, 30_000, policy(arrangement));
+        // One file more, without nulls and with values that the others lack.
+        let ids: ArrayRef = Arc::new(Int64Array::from_iter_values(90_000..91_000));
+        let texts: ArrayRef =
+            Arc::new(StringArray::from_iter_values((0..1_000).map(|n| format!("another text {}", n % 3))));
+        let floats: ArrayRef = Arc::new(Float64Array::from_iter_values((0..1_000).map(f64::from)));
+        let fields =
+            [("id", DataType::Int64, false, 1), ("text", DataType::Utf8, true, 2), ("d", DataType::Float64, true, 3)];
+        let fields = fields.map(|(name, kind, nullable, id)| with_id(Field::new(name, kind, nullable), id));
+        bench.write(fields.into_iter().zip([ids, texts, floats]).collect(), plain());
+        let done = bench.rewrite(Route::Sort).await.unwrap();
+        assert_eq!((done.rows_out, done.outputs.len()), (91_000, 1));
+        let found = pairs(&done);
+        if nulls_last {
+            assert!(found.is_sorted_by_key(|(text, id)| (text.is_none(), text.clone(), *id)));
+        }
+        let metadata = footer(&done.outputs[0]).await;
+        let offsets = metadata.offset_index().unwrap();
+        for (group, offsets) in metadata.row_groups().iter().zip(offsets) {
+            let (text, pages) = (group.column(1), &offsets[1].page_locations);
+            let stats = text.page_encoding_stats().unwrap();
+            assert!(
+                stats
+                    .iter()
+                    .all(|page| page.encoding != Encoding::PLAIN || page.page_type == PageType::DICTIONARY_PAGE)
+            );
+            assert!(pages.windows(2).all(|two| two[1].first_row_index - two[0].first_row_index <= 20_000));
+        }
+        assert_eq!((done.chunks.encoded.chunks, done.chunks.merged.chunks), (3 * metadata.num_row_groups() as u64, 0));
+        let kept = done.chunks.encoded_because.iter().filter(|because| because.reason.ends_with("(dictionaries kept)"));
+        assert_eq!(kept.map(|because| because.column.as_deref()).collect::<Vec<_>>(), [Some("text")]);
+        let stats = &done.outputs[0].columns[&2];
+        assert_eq!(stats.nulls, Some(18_000));
+        assert_eq!(stats.lower.as_deref(), Some(&b"another text 0"[..]));
+    }
+}

@@ -135,7 +135,8 @@ impl Dictionary {
         }
     }
 
-    fn push(&mut self, value: &[u8]) {
+    /// Adds a value as PLAIN has it.
+    pub(super) fn push(&mut self, value: &[u8]) {
         self.plain.extend_from_slice(value);
         if self.layout == Layout::Bytes {
             self.offsets.push(u32::try_from(self.plain.len()).unwrap_or(u32::MAX));

@@ -175,7 +175,7 @@ fn moved(
     wanted: Wanted<'_>,
 ) -> Result<(Bytes, u64), Stop> {
     let mut space = Workspace::new(Arc::default());
-    let mut merge = Merge::new(&mut space, schema.column(0), rules, Choice::default())?;
+    let mut merge = Merge::new(&mut space, schema.column(0), *rules, Choice::default())?;
     merge.add(&mut space, metadata, chunk, wanted)?;
     let rows = merge.rows() as u64;
     let (merged, _) = merge.finish(&mut space)?;

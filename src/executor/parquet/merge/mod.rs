@@ -28,6 +28,7 @@ mod input;
 pub mod kernels;
 mod levels;
 mod living;
+mod numbered;
 mod output;
 mod page;
 mod split;
@@ -43,6 +44,7 @@ pub(crate) use choose::{Choice, Rules};
 pub(crate) use codec::is_known;
 pub(crate) use index::Merged;
 pub(crate) use living::Wanted;
+pub(crate) use numbered::{Known, Numbered};
 pub(crate) use stop::{Result, Stop};
 
 use codec::Codecs;
@@ -70,10 +72,10 @@ pub(crate) struct Workspace {
 }
 
 /// A column chunk being made from the chunks of many row groups.
-pub(crate) struct Merge<'a> {
+pub(crate) struct Merge {
     shape: Shape,
     column: ColumnDescPtr,
-    output: Output<'a>,
+    output: Output,
     removed_nulls: usize,
 }
 
@@ -90,9 +92,9 @@ pub(crate) fn is_same(file: &ColumnDescriptor, table: &ColumnDescriptor) -> bool
     matches!((Shape::of(file), Shape::of(table)), (Ok(file), Ok(table)) if file == table)
 }
 
-impl<'a> Merge<'a> {
+impl Merge {
     /// Begins a chunk of a table's leaf column.
-    pub(crate) fn new(space: &mut Workspace, column: ColumnDescPtr, rules: &'a Rules, choice: Choice) -> Result<Self> {
+    pub(crate) fn new(space: &mut Workspace, column: ColumnDescPtr, rules: Rules, choice: Choice) -> Result<Self> {
         let shape = Shape::of(&column)?;
         let output = Output::new(shape, rules, choice, std::mem::take(&mut space.buffers), space.pool.clone());
         Ok(Self { shape, column, output, removed_nulls: 0 })

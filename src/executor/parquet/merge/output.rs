@@ -52,9 +52,9 @@ pub(super) struct Buffers {
 }
 
 /// One output column chunk being made.
-pub(super) struct Output<'a> {
+pub(super) struct Output {
     shape: Shape,
-    rules: &'a Rules,
+    rules: Rules,
     choice: Choice,
     repetition: Collected,
     definition: Collected,
@@ -80,8 +80,8 @@ pub(super) struct Output<'a> {
     pages: Pages,
 }
 
-impl<'a> Output<'a> {
-    pub(super) fn new(shape: Shape, rules: &'a Rules, choice: Choice, buffers: Buffers, pool: Arc<Pool>) -> Self {
+impl Output {
+    pub(super) fn new(shape: Shape, rules: Rules, choice: Choice, buffers: Buffers, pool: Arc<Pool>) -> Self {
         let dictionary = !(choice.unique || rules.no_dictionary || shape.order == Order::Bool);
         let Buffers { mut plain, mut indices, mut occurring, mut remap, body } = buffers;
         plain.clear();
@@ -325,7 +325,7 @@ impl<'a> Output<'a> {
     }
 
     fn write_values(&mut self, codecs: &mut Codecs) -> Result<(i32, i32)> {
-        let (shape, rules) = (&self.shape, self.rules);
+        let (shape, rules) = (&self.shape, &self.rules);
         if self.defined == 0 {
             return Ok((encoding::PLAIN, rules.level));
         }
@@ -348,7 +348,7 @@ impl<'a> Output<'a> {
         hybrid::encode(&self.indices, width, &mut self.body);
         let level = match self.choice.indices {
             Some(level) => level,
-            None => *self.choice.indices.insert(level_for(codecs, self.rules, &self.body)?.0),
+            None => *self.choice.indices.insert(level_for(codecs, &self.rules, &self.body)?.0),
         };
         if let Some(merged) = &self.merged {
             let values = merged.values();

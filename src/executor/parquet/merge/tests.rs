@@ -195,7 +195,7 @@ fn merged(rng: &mut StdRng, files: &[Bytes], rules: &Rules, all: bool) -> (Bytes
     let mut space = Workspace::new(Arc::default());
     let (bits, cut) = (!all && rng.random_bool(0.5), rng.random_range(0..20));
     for leaf in 0..descriptor.num_columns() {
-        let mut merge = Merge::new(&mut space, descriptor.column(leaf), rules, Choice::default()).unwrap();
+        let mut merge = Merge::new(&mut space, descriptor.column(leaf), *rules, Choice::default()).unwrap();
         for ((bytes, footer), ranges) in files.iter().zip(&footers).zip(&ranges) {
             for (row_group, ranges) in footer.row_groups().iter().zip(ranges) {
                 let (start, length) = row_group.column(leaf).byte_range();
@@ -426,7 +426,7 @@ fn should_take_over_only_what_occurs_in_the_rows_that_come() {
     let size = |rows: &[(bool, u64)]| {
         let column = footer.file_metadata().schema_descr().column(0);
         let mut space = Workspace::new(Arc::default());
-        let mut merge = Merge::new(&mut space, column, &rules, Choice::default()).unwrap();
+        let mut merge = Merge::new(&mut space, column, rules, Choice::default()).unwrap();
         merge.add(&mut space, chunk, &bytes, Wanted::Ranges(rows)).unwrap();
         let (merged, choice) = merge.finish(&mut space).unwrap();
         assert!(!choice.unique);
