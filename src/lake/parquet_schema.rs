@@ -167,15 +167,25 @@ pub fn schema_hash(schema: &SchemaDescriptor) -> u64 {
 /// Whether values and levels of a file's leaf column are those of a table's, byte for byte. The top-level column is known
 /// to be the right one; below it the leaf is told by its field id, or by its name where the file has no ids.
 pub fn same_leaf(file: &ColumnDescriptor, table: &ColumnDescriptor) -> bool {
-    let (have, want) = (file.self_type().get_basic_info(), table.self_type().get_basic_info());
-    let nested = table.path().parts().len() > 1;
-    let same_place = !nested
-        || if have.has_id() { have.id() == want.id() } else { file.path().parts()[1..] == table.path().parts()[1..] };
-    same_place
+    same_place(file, table)
         && file.physical_type() == table.physical_type()
         && file.type_length().max(0) == table.type_length().max(0)
         && logical(file) == logical(table)
-        && (file.max_def_level(), file.max_rep_level()) == (table.max_def_level(), table.max_rep_level())
+}
+
+/// Whether a table's leaf column is that of a file after a promotion of numbers (spec, "Schema Evolution").
+pub fn promoted_leaf(file: &ColumnDescriptor, table: &ColumnDescriptor) -> bool {
+    let decimals = is_decimal(file) && is_decimal(table) && file.type_scale() == table.type_scale();
+    let more_digits = decimals && file.type_precision() <= table.type_precision();
+    same_place(file, table) && (more_digits || (logical(file).is_empty() && logical(table).is_empty()))
+}
+
+fn same_place(file: &ColumnDescriptor, table: &ColumnDescriptor) -> bool {
+    let (have, want) = (file.self_type().get_basic_info(), table.self_type().get_basic_info());
+    let nested = table.path().parts().len() > 1;
+    let same_field = !nested
+        || if have.has_id() { have.id() == want.id() } else { file.path().parts()[1..] == table.path().parts()[1..] };
+    same_field && (file.max_def_level(), file.max_rep_level()) == (table.max_def_level(), table.max_rep_level())
 }
 
 /// Whether a column's values are decimals, in the new annotation or in the old one.

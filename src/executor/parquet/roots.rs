@@ -20,7 +20,7 @@ use crate::executor::columns::id;
 use crate::executor::source::Source;
 use crate::executor::threads::guarded;
 use crate::lake::damaged;
-use crate::lake::parquet_schema::{is_decimal, same_leaf};
+use crate::lake::parquet_schema::{is_decimal, promoted_leaf, same_leaf};
 use crate::model::is_row_lineage;
 
 /// A finished top-level column.
@@ -113,7 +113,8 @@ fn inputs_of(work: &Work<'_>, group: &RowGroup, root: usize) -> std::result::Res
         }
         for (file, table) in have.clone().zip(wanted.clone()) {
             let (file, table) = (descriptor.column(file), work.schema.parquet.column(table));
-            if !(same_leaf(&file, &table) && merge::is_same(&file, &table)) {
+            let same = same_leaf(&file, &table) && merge::is_same(&file, &table);
+            if !(same || promoted_leaf(&file, &table) && merge::can_widen(&file, &table)) {
                 return Err(difference(&file, &table));
             }
         }

@@ -139,3 +139,58 @@ async fn should_follow_the_mapping_of_names_into_nested_fields() {
         assert_eq!(nested.column(1).as_primitive::<Int64Type>().value(0), 1);
     }
 }
+
+/// Numbers of promoted columns get wider in their pages: dictionaries stay, and nothing is decoded.
+#[tokio::test]
+async fn should_make_promoted_numbers_wider_in_their_pages() {
+    let now =
+        [("long", "i"), ("double", "f"), ("decimal(12, 2)", "a"), ("decimal(20, 2)", "b"), ("decimal(38, 2)", "c")];
+    let fields: Vec<Value> = (1..)
+        .zip(now)
+        .map(|(id, (kind, name))| json!({"id": id, "name": name, "required": false, "type": kind}))
+        .collect();
+    let mut contents = Vec::new();
+    for route in BOTH {
+        let mut bench = Bench::new(Value::from(fields.clone()));
+        for (first, dictionary) in [(0i32, true), (5_000, false)] {
+            let numbers: Vec<Option<i32>> = (0..2_000)
+                .map(|n| (n % 7 != 0).then(|| (first + n % 300 - 100) * if n % 2 == 0 { -1 } else { 1 }))
+                .collect();
+            let decimals = |digits: u8| -> ArrayRef {
+                let values: Decimal128Array = numbers.iter().map(|n| n.map(i128::from)).collect();
+                Arc::new(values.with_precision_and_scale(digits, 2).unwrap())
+            };
+            let floats = |n: &Option<i32>| n.map(|n| if n == 3 { f32::NAN } else { n as f32 / 3.0 });
+            let columns: [(&str, ArrayRef); 5] = [
+                ("i", Arc::new(Int32Array::from(numbers.clone()))),
+                ("f", Arc::new(arrow_array::Float32Array::from_iter(numbers.iter().map(floats)))),
+                ("a", decimals(9)),
+                ("b", decimals(if dictionary { 9 } else { 18 })),
+                ("c", decimals(20)),
+            ];
+            let props = WriterProperties::builder().set_dictionary_enabled(dictionary);
+            let columns = (1..)
+                .zip(columns)
+                .map(|(id, (name, values))| (with_id(Field::new(name, values.data_type().clone(), true), id), values));
+            bench.write(columns.collect(), props.build());
+        }
+        let path = bench.inputs[0].path.clone();
+        bench.positions(&(0..50).map(|n| (path.as_str(), n * 3)).collect::<Vec<_>>(), &[0]);
+        let done = bench.rewrite(route).await.unwrap();
+        assert_eq!(
+            (done.rows_out, done.chunks.encoded.chunks),
+            (3_950, if route == Route::Merge { 0 } else { 5 }),
+            "{done:?}"
+        );
+        let columns = &done.outputs[0].columns;
+        contents.push((read(&done.outputs[0].path), (1..6).map(|id| columns[&id].clone()).collect::<Vec<_>>()));
+    }
+    let [(moved, stats), (encoded, wanted)] = &contents[..] else { panic!("two ways") };
+    assert_eq!(format!("{:?}", moved.columns()), format!("{:?}", encoded.columns()), "NaN is not equal to itself");
+    for (stats, wanted) in stats.iter().zip(wanted) {
+        assert_eq!(
+            (stats.nulls, stats.nans, &stats.lower, &stats.upper),
+            (wanted.nulls, wanted.nans, &wanted.lower, &wanted.upper)
+        );
+    }
+}

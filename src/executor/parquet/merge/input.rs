@@ -11,6 +11,7 @@ use super::header::{Header, Kind, encoding};
 use super::levels::Levels;
 use super::page::Page;
 use super::stop::{Result, damaged, unfit};
+use super::widen::Widen;
 use super::{delta, hybrid, split};
 
 /// More values in one page than any writer makes: not worth the memory of its levels.
@@ -54,7 +55,10 @@ impl Shape {
 
 /// A column chunk being read.
 pub(super) struct Chunk<'a> {
+    /// What the file has; `layout` is that of what goes on.
     shape: Shape,
+    layout: Layout,
+    widen: Option<Widen>,
     bytes: &'a [u8],
     codec: Compression,
     at: usize,
@@ -66,15 +70,19 @@ pub(super) struct Chunk<'a> {
 }
 
 impl<'a> Chunk<'a> {
+    /// Of a column whose values are to have this shape.
     pub(super) fn new(
-        shape: Shape,
+        wanted: Shape,
         metadata: &ColumnChunkMetaData,
         bytes: &'a [u8],
         spare: Option<Dictionary>,
     ) -> Result<Self> {
         let size = |n: i64| usize::try_from(n).or_else(|_| damaged("a column chunk has a negative size"));
+        let shape = Shape::of(metadata.column_descr())?;
         Ok(Self {
             shape,
+            layout: wanted.layout,
+            widen: Widen::between(&shape, &wanted)?,
             bytes,
             codec: metadata.compression(),
             at: 0,
@@ -143,7 +151,12 @@ impl<'a> Chunk<'a> {
         }
         let (mut plain, offsets) = self.spare.take().map(Dictionary::into_buffers).unwrap_or_default();
         codecs.decompress(self.codec, body, header.uncompressed, &mut plain)?;
-        self.dictionary = Some(Dictionary::read(self.shape.layout, plain, offsets, values)?);
+        if let Some(widen) = self.widen {
+            let mut wider = Vec::new();
+            widen.apply(&plain, &mut wider);
+            plain = wider;
+        }
+        self.dictionary = Some(Dictionary::read(self.layout, plain, offsets, values)?);
         Ok(())
     }
 
@@ -181,7 +194,11 @@ impl<'a> Chunk<'a> {
         };
         page.begin(levels);
         let defined = page.definition.count(0..levels, max_d);
-        self.decode(used, at, defined, page)
+        self.decode(used, at, defined, page)?;
+        if let Some(widen) = self.widen {
+            page.replace_plain(|plain, wider| widen.apply(plain, wider));
+        }
+        Ok(())
     }
 
     /// Brings a page's values into one of two forms.

@@ -33,6 +33,7 @@ mod output;
 mod page;
 mod split;
 mod stop;
+mod widen;
 
 use std::sync::Arc;
 
@@ -54,6 +55,7 @@ use living::Living;
 use output::{Buffers, Coming, Output};
 use page::Page;
 use stop::damaged;
+use widen::Widen;
 
 /// The ZSTD level for a page of such values, as far as the other writer (that of whole columns) has it.
 pub(crate) fn level(rules: &Rules, plain: &[u8]) -> Result<i32> {
@@ -87,9 +89,14 @@ impl Workspace {
     }
 }
 
-/// Whether the chunks of a file's leaf may become pages of a table's leaf as they are.
+/// Whether the values of a file's leaf are those of a table's, byte for byte.
 pub(crate) fn is_same(file: &ColumnDescriptor, table: &ColumnDescriptor) -> bool {
     matches!((Shape::of(file), Shape::of(table)), (Ok(file), Ok(table)) if file == table)
+}
+
+/// Whether they can be made wider, so that they are.
+pub(crate) fn can_widen(file: &ColumnDescriptor, table: &ColumnDescriptor) -> bool {
+    matches!((Shape::of(file), Shape::of(table)), (Ok(file), Ok(table)) if Widen::between(&file, &table).is_ok())
 }
 
 impl Merge {

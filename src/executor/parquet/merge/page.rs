@@ -85,6 +85,15 @@ impl Page {
         self.byte = at;
     }
 
+    /// Puts other PLAIN values in the place of those that it has, if it has any.
+    pub(super) fn replace_plain(&mut self, make: impl FnOnce(&[u8], &mut Vec<u8>)) {
+        if !self.values.are_indices {
+            self.body.clear();
+            make(&self.values.plain[self.byte..], &mut self.body);
+            self.body_is_plain(0);
+        }
+    }
+
     /// Whether all of it was taken.
     pub(super) fn is_empty(&self) -> bool {
         self.level == self.levels
