@@ -139,13 +139,16 @@ impl Executor {
         // Where data files stay, the masks say all that is to be known of them.
         let inputs = if task.route.keeps_files() { &[][..] } else { &task.inputs };
         let open = async || source::open_all(&self.store, inputs).await.while_doing(what);
+        // Local files are opened in no time, and what is known of them need not be kept while the task waits.
+        let far = inputs.iter().any(|input| self.store.local_path(&input.path).is_none());
         let (lanes, sources) = match self.lanes.try_acquire(task) {
             Some(lanes) => (lanes, None),
-            None => {
+            None if far => {
                 let _next = self.lanes.next().await?;
                 let sources = open().await?;
                 (self.lanes.acquire(task).await?, Some(sources))
             }
+            None => (self.lanes.acquire(task).await?, None),
         };
         let workers = lanes.workers.min(self.settings.workers).max(1);
         let share = match task.route {

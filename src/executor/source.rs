@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{BufReader, Read, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow_schema::{DataType, Field, Schema, SchemaRef as ArrowSchemaRef, TimeUnit};
 use bytes::{Buf, Bytes};
@@ -12,13 +12,16 @@ use futures::{StreamExt, TryStreamExt};
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::basic::Type as Physical;
 use parquet::errors::ParquetError;
-use parquet::file::metadata::{ColumnChunkMetaData, PageIndexPolicy, ParquetMetaData};
+use parquet::file::metadata::{
+    ColumnChunkMetaData, FileMetaData, PageIndexPolicy, ParquetMetaData, ParquetMetaDataBuilder,
+};
 use parquet::file::reader::{ChunkReader, Length};
+use parquet::schema::types::SchemaDescPtr;
 
 use super::lineage::Lineage;
 use super::sink::Sink;
 use crate::error::{Error, Result};
-use crate::lake::{Store, damaged, read_metadata};
+use crate::lake::{Store, damaged, read_metadata_like};
 use crate::model::{InputFile, MIB};
 
 /// How many inputs are opened side by side.
@@ -36,8 +39,8 @@ pub(crate) struct Source {
     pub(crate) path: String,
     pub(crate) size: u64,
     pub(crate) metadata: Arc<ParquetMetaData>,
-    /// The file's schema as arrays, by its physical types alone (embedded Arrow schemas are ignored).
-    pub(crate) arrow: ArrowReaderMetadata,
+    /// Its columns as arrays.
+    schema: ArrowSchemaRef,
     /// What its rows inherit from it.
     pub(crate) lineage: Lineage,
     backing: Backing,
@@ -52,11 +55,12 @@ enum Backing {
 
 /// Opens all inputs of a group and reads their footers.
 pub(crate) async fn open_all(store: &Arc<Store>, inputs: &[InputFile]) -> Result<Vec<Source>> {
+    let alike = &Alike::default();
     futures::stream::iter(inputs.iter().cloned())
         .map(|input| {
             let store = store.clone();
             async move {
-                let mut source = open(&store, &input.path, input.size).await?;
+                let mut source = open_like(&store, &input.path, input.size, alike).await?;
                 source.lineage = Lineage::of(&input);
                 let rows = source.rows();
                 if rows != input.records {
@@ -76,16 +80,51 @@ pub(crate) async fn open_all(store: &Arc<Store>, inputs: &[InputFile]) -> Result
 
 /// Opens one file.
 pub(crate) async fn open(store: &Arc<Store>, path: &str, size: u64) -> Result<Source> {
-    let metadata = Arc::new(read_metadata(store, path, size, PageIndexPolicy::Optional).await?);
-    let arrow = as_arrays(&metadata).map_err(|e| damaged(path, e))?;
+    open_like(store, path, size, &Alike::default()).await
+}
+
+/// What files of a group have in common: a group may have many thousands.
+#[derive(Default)]
+struct Alike(Mutex<Option<(SchemaDescPtr, ArrowSchemaRef)>>);
+
+async fn open_like(store: &Arc<Store>, path: &str, size: u64, alike: &Alike) -> Result<Source> {
+    let known = alike.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let columns = known.as_ref().map(|(columns, _)| columns.clone());
+    let metadata = read_metadata_like(store, path, size, PageIndexPolicy::Optional, columns).await?;
+    let metadata = Arc::new(without_pairs(metadata));
+    let columns = metadata.file_metadata().schema_descr_ptr();
+    let schema = match known {
+        Some((known, schema)) if Arc::ptr_eq(&known, &columns) => schema,
+        _ => as_arrays(&metadata).map_err(|e| damaged(path, e))?.schema().clone(),
+    };
+    alike.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(|| (columns, schema.clone()));
     let backing = match store.local_path(path) {
         Some(local) => Backing::Local(local),
         None => Backing::Remote(store.clone()),
     };
-    Ok(Source { path: path.to_owned(), size, metadata, arrow, lineage: Lineage::default(), backing })
+    Ok(Source { path: path.to_owned(), size, metadata, schema, lineage: Lineage::default(), backing })
 }
 
-/// The file's columns as arrays. Embedded Arrow schemas (dictionaries, time zones) are ignored: only Parquet types count.
+/// The same without what writers say beside: the schema in other words, for the most part.
+fn without_pairs(metadata: ParquetMetaData) -> ParquetMetaData {
+    let file = metadata.file_metadata();
+    let file = FileMetaData::new(
+        file.version(),
+        file.num_rows(),
+        file.created_by().map(str::to_owned),
+        None,
+        file.schema_descr_ptr(),
+        file.column_orders().cloned(),
+    );
+    let mut parts = metadata.into_builder();
+    ParquetMetaDataBuilder::new(file)
+        .set_row_groups(parts.take_row_groups())
+        .set_column_index(parts.take_column_index())
+        .set_offset_index(parts.take_offset_index())
+        .build()
+}
+
+/// The file's columns as arrays, by their physical types alone. Embedded Arrow schemas (dictionaries, time zones) are ignored.
 fn as_arrays(metadata: &Arc<ParquetMetaData>) -> parquet::errors::Result<ArrowReaderMetadata> {
     let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
     let plain = ArrowReaderMetadata::try_new(metadata.clone(), options.clone())?;
@@ -185,7 +224,12 @@ impl Source {
 
     /// The file's columns as arrays.
     pub(crate) fn schema(&self) -> &ArrowSchemaRef {
-        self.arrow.schema()
+        &self.schema
+    }
+
+    /// What reads them. It is made when it is wanted, as it takes more memory than all else that is kept of a small file.
+    pub(crate) fn arrays(&self) -> parquet::errors::Result<ArrowReaderMetadata> {
+        as_arrays(&self.metadata)
     }
 }
 

@@ -13,6 +13,7 @@ use parquet::basic::{Compression, Encoding, PageType, Type as Physical};
 use parquet::file::metadata::{
     ColumnChunkMetaData, PageIndexPolicy, ParquetMetaData, ParquetMetaDataOptions, ParquetMetaDataReader,
 };
+use parquet::schema::types::SchemaDescPtr;
 
 use super::Store;
 use super::parquet_schema::{schema_hash, write_schema};
@@ -59,14 +60,38 @@ pub async fn read_metadata(
     size: u64,
     page_index: PageIndexPolicy,
 ) -> Result<ParquetMetaData> {
-    let fetch = Fetch { store, path };
+    read_metadata_like(store, path, size, page_index, None).await
+}
+
+/// The same; a file whose columns are those of another one shares their description with it: that is most of what is kept
+/// of a small file.
+///
+/// # Errors
+/// As [`read_footers`].
+pub(crate) async fn read_metadata_like(
+    store: &Arc<Store>,
+    path: &str,
+    size: u64,
+    page_index: PageIndexPolicy,
+    like: Option<SchemaDescPtr>,
+) -> Result<ParquetMetaData> {
+    let mut fetch = Fetch { store, path, read: Vec::new() };
     // Whole page statistics, not just a mask of encodings: they alone tell v1 pages from v2 pages.
     let options = ParquetMetaDataOptions::new().with_encoding_stats_as_mask(false);
-    let reader = ParquetMetaDataReader::new()
-        .with_prefetch_hint(Some(FIRST_READ))
-        .with_page_index_policy(page_index)
-        .with_metadata_options(Some(options));
-    reader.load_and_finish(fetch, size).await.map_err(|error| damaged(path, error))
+    let reader = |options: ParquetMetaDataOptions| {
+        ParquetMetaDataReader::new()
+            .with_prefetch_hint(Some(FIRST_READ))
+            .with_page_index_policy(page_index)
+            .with_metadata_options(Some(options))
+    };
+    let bad = |error| damaged(path, error);
+    let metadata = reader(options.clone()).load_and_finish(&mut fetch, size).await.map_err(bad)?;
+    match like {
+        Some(known) if *known == *metadata.file_metadata().schema_descr() => {
+            reader(options.with_schema(known)).load_and_finish(&mut fetch, size).await.map_err(bad)
+        }
+        _ => Ok(metadata),
+    }
 }
 
 /// The error for a data file that can't be read as Parquet; a storage failure keeps its own kind.
@@ -89,15 +114,31 @@ pub(crate) fn damaged(path: &str, error: parquet::errors::ParquetError) -> Error
 struct Fetch<'a> {
     store: &'a Arc<Store>,
     path: &'a str,
+    /// What is there already.
+    read: Vec<(u64, Bytes)>,
 }
 
-impl MetadataFetch for Fetch<'_> {
+impl Fetch<'_> {
+    fn known(&self, range: &Range<u64>) -> Option<Bytes> {
+        self.read.iter().find_map(|(start, bytes)| {
+            let from = usize::try_from(range.start.checked_sub(*start)?).ok()?;
+            let end = usize::try_from(range.end.checked_sub(*start)?).ok()?;
+            (end <= bytes.len()).then(|| bytes.slice(from..end))
+        })
+    }
+}
+
+impl MetadataFetch for &mut Fetch<'_> {
     fn fetch(&mut self, range: Range<u64>) -> BoxFuture<'_, parquet::errors::Result<Bytes>> {
         async move {
-            self.store
-                .read_range(self.path, range)
-                .await
-                .map_err(|e| parquet::errors::ParquetError::External(Box::new(e)))
+            if let Some(bytes) = self.known(&range) {
+                return Ok(bytes);
+            }
+            let start = range.start;
+            let read = self.store.read_range(self.path, range).await;
+            let bytes = read.map_err(|e| parquet::errors::ParquetError::External(Box::new(e)))?;
+            self.read.push((start, bytes.clone()));
+            Ok(bytes)
         }
         .boxed()
     }

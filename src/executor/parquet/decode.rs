@@ -82,7 +82,7 @@ pub(super) fn read_piece(
     }
     // One read for the whole column chunk; pages are then decoded from memory.
     let window = input.chunks.preload(start..end).map_err(bad)?;
-    let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(window, source.arrow.clone())
+    let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(window, source.arrays().map_err(bad)?)
         .with_projection(ProjectionMask::roots(descriptor, [column]))
         .with_row_groups(vec![piece.row_group])
         .with_batch_size(ROWS_AT_ONCE)

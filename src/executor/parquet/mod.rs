@@ -1,5 +1,7 @@
 //! Parquet in, Parquet out, on three ways: row groups copied whole ([`copy()`]), pages moved ([`merge`]), values decoded and
-//! encoded ([`decode`], [`roots`]). The latter two share a pipeline ([`rewrite()`]) and are chosen column by column.
+//! encoded ([`decode`], [`roots`]). The latter two share a pipeline ([`rewrite()`]) and are chosen column by column. Rows
+//! that are put in order ([`sorted()`]) are decoded and encoded; texts go through as the numbers of their dictionaries
+//! ([`numbers`]).
 
 mod batches;
 mod copy;

@@ -137,7 +137,7 @@ impl Numbers {
     /// A file's columns as arrays, with dictionaries where values are numbered.
     pub(super) fn reader(&self, source: &Source, matched: &Matched) -> parquet::errors::Result<ArrowReaderMetadata> {
         if self.columns.iter().all(Option::is_none) {
-            return Ok(source.arrow.clone());
+            return source.arrays();
         }
         let mut fields: Vec<Arc<Field>> = source.schema().fields().iter().cloned().collect();
         for (column, root) in self.columns.iter().zip(&matched.roots) {

@@ -97,7 +97,7 @@ impl KeyColumns {
         }
         let descriptor = source.metadata.file_metadata().schema_descr();
         let chunks = runtime.block_on(source.columns(row_group, &roots))?;
-        let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(chunks, source.arrow.clone())
+        let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(chunks, source.arrays().map_err(bad)?)
             .with_projection(ProjectionMask::roots(descriptor, roots.iter().copied()))
             .with_row_groups(vec![row_group])
             .with_batch_size(ROWS_AT_ONCE)
