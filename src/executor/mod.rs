@@ -234,13 +234,18 @@ fn guarded(job: &Job) -> Result<(Vec<NewFile>, ChunkWays)> {
             .hint("one of the group's files is damaged; --log debug names the file that was read last"))
     });
     if result.is_err() {
-        for path in written.take() {
-            if let Err(error) = job.runtime.block_on(job.store.delete(&path)) {
-                tracing::warn!(file = path, %error, "an output of a failed group could not be removed");
-            }
-        }
+        remove(job, &written);
     }
     result
+}
+
+/// Removes what was written so far.
+pub(crate) fn remove(job: &Job, written: &Written) {
+    for path in written.take() {
+        if let Err(error) = job.runtime.block_on(job.store.delete(&path)) {
+            tracing::warn!(file = path, %error, "an output of a failed group could not be removed");
+        }
+    }
 }
 
 fn run(job: &Job, written: &parking::Written) -> Result<(Vec<NewFile>, ChunkWays)> {

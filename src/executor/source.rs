@@ -13,7 +13,7 @@ use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::basic::Type as Physical;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{
-    ColumnChunkMetaData, FileMetaData, PageIndexPolicy, ParquetMetaData, ParquetMetaDataBuilder,
+    ColumnChunkMetaData, FileMetaData, KeyValue, PageIndexPolicy, ParquetMetaData, ParquetMetaDataBuilder,
 };
 use parquet::file::reader::{ChunkReader, Length};
 use parquet::schema::types::SchemaDescPtr;
@@ -22,7 +22,7 @@ use super::lineage::Lineage;
 use super::sink::Sink;
 use crate::error::{Error, Result};
 use crate::lake::{Store, damaged, read_metadata_like};
-use crate::model::{InputFile, MIB};
+use crate::model::{Footer, InputFile, MIB};
 
 /// How many inputs are opened side by side.
 const OPENED_AT_ONCE: usize = 32;
@@ -105,14 +105,16 @@ async fn open_like(store: &Arc<Store>, path: &str, size: u64, alike: &Alike) -> 
     Ok(Source { path: path.to_owned(), size, metadata, schema, lineage: Lineage::default(), backing })
 }
 
-/// The same without what writers say beside: the schema in other words, for the most part.
+/// The same without what other writers say beside: the schema in other words, for the most part.
 fn without_pairs(metadata: ParquetMetaData) -> ParquetMetaData {
     let file = metadata.file_metadata();
+    let ours = |pair: &&KeyValue| [Footer::ARRANGEMENT, Footer::ARRANGEMENT_IDS].contains(&pair.key.as_str());
+    let pairs = file.key_value_metadata().map(|pairs| pairs.iter().filter(ours).cloned().collect());
     let file = FileMetaData::new(
         file.version(),
         file.num_rows(),
         file.created_by().map(str::to_owned),
-        None,
+        pairs,
         file.schema_descr_ptr(),
         file.column_orders().cloned(),
     );
@@ -194,6 +196,11 @@ impl Source {
                 Ok(Chunks { size: self.size, inner: Inner::Memory { start: range.start, bytes } })
             }
         }
+    }
+
+    /// Whether what is asked for is read then, and not all of a row group before.
+    pub(crate) fn is_local(&self) -> bool {
+        matches!(self.backing, Backing::Local(_))
     }
 
     /// Rows.

@@ -175,7 +175,7 @@ fn summarise(metadata: &ParquetMetaData, schema: &Schema, current: Option<u64>) 
 }
 
 /// How icewright arranged the rows of a file, if it did.
-fn arrangement(metadata: &ParquetMetaData, schema: &Schema) -> Option<String> {
+pub(crate) fn arrangement(metadata: &ParquetMetaData, schema: &Schema) -> Option<String> {
     let pairs = metadata.file_metadata().key_value_metadata()?;
     let value = |key: &str| pairs.iter().find(|pair| pair.key == key)?.value.as_deref();
     match value(Footer::ARRANGEMENT_IDS) {

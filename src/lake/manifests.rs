@@ -144,20 +144,25 @@ fn widen(bounds: &mut Value, columns: &Schema) {
     }
 }
 
-/// The manifest with inherited sequence numbers where it is one of version 1 in a table of a later version (spec, "Sequence
-/// Number Inheritance"): the `iceberg` crate (0.10.1) takes them for 0, so that older deletes would seem to apply.
+/// The manifest with inherited sequence numbers (spec, "Sequence Number Inheritance"), without which older deletes would seem
+/// to apply, where the `iceberg` crate (0.10.1) has not seen to them: it takes them for 0 in manifests of version 1 in a
+/// table of a later version, and it has not read those that were mended.
 fn inheriting(manifest: Manifest, file: &ManifestFile) -> Manifest {
-    if *manifest.metadata().format_version() != FormatVersion::V1 || file.sequence_number == 0 {
+    let first = *manifest.metadata().format_version() == FormatVersion::V1;
+    let told = |entry: &ManifestEntryRef| entry.sequence_number().is_some() && entry.snapshot_id().is_some();
+    let complete = if first { file.sequence_number == 0 } else { manifest.entries().iter().all(told) };
+    if complete {
         return manifest;
     }
     let (entries, metadata) = manifest.into_parts();
     let entry = |entry: &ManifestEntryRef| {
         let inherited = if entry.status == ManifestStatus::Added { file.sequence_number } else { 0 };
+        let own = |number: Option<i64>| number.filter(|_| !first).unwrap_or(inherited);
         ManifestEntry::builder()
             .status(entry.status)
             .snapshot_id(entry.snapshot_id().unwrap_or(file.added_snapshot_id))
-            .sequence_number(inherited)
-            .file_sequence_number(inherited)
+            .sequence_number(own(entry.sequence_number()))
+            .file_sequence_number(own(entry.file_sequence_number))
             .data_file(entry.data_file().clone())
             .build()
     };

@@ -1,8 +1,8 @@
 //! Living rows of inputs as batches in the table's schema.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow_select::filter::filter;
@@ -29,18 +29,24 @@ pub(super) struct Batches<'a> {
     /// The table's columns, and which of them come as numbers.
     pub(super) numbers: &'a Numbers,
     pub(super) matched: &'a [Matched],
+    /// Inputs that are read apart from the others.
+    pub(super) apart: BTreeSet<usize>,
     /// Nulls that went with deleted rows, by top-level column.
-    pub(super) removed_nulls: HashMap<usize, u64>,
+    pub(super) removed_nulls: Mutex<HashMap<usize, u64>>,
 }
 
 /// A row group whose bytes are on their way.
 type Coming = JoinHandle<Result<Chunks>>;
 
-impl Batches<'_> {
-    /// Row groups with living rows: input and number, in order.
-    pub(super) fn groups(&self) -> Result<Vec<(usize, usize)>> {
+impl<'a> Batches<'a> {
+    pub(super) fn new(job: &'a Job, numbers: &'a Numbers, matched: &'a [Matched], apart: BTreeSet<usize>) -> Self {
+        Self { job, numbers, matched, apart, removed_nulls: Mutex::default() }
+    }
+
+    /// Row groups of some inputs with living rows: input and number, in order.
+    fn groups(&self, wanted: impl Fn(usize) -> bool) -> Result<Vec<(usize, usize)>> {
         let mut groups = Vec::new();
-        for (number, source) in self.job.sources.iter().enumerate() {
+        for (number, source) in self.job.sources.iter().enumerate().filter(|(number, _)| wanted(*number)) {
             let mask = self.job.masks.of(number)?;
             for (index, group) in source.metadata.row_groups().iter().enumerate() {
                 let rows = u64::try_from(group.num_rows()).unwrap_or(0);
@@ -53,34 +59,57 @@ impl Batches<'_> {
     }
 
     /// The first living rows of so many row groups, spread over all inputs.
-    pub(super) fn sample(&mut self, most: usize) -> Result<Vec<RecordBatch>> {
-        let groups = self.groups()?;
+    pub(super) fn sample(&self, most: usize) -> Result<Vec<RecordBatch>> {
+        let groups = self.groups(|_| true)?;
         let step = groups.len().div_ceil(most.max(1)).max(1);
         let mut sample = Vec::new();
         for (number, index) in groups.into_iter().step_by(step) {
             let chunks = self.job.runtime.block_on(self.job.sources[number].row_group(index))?;
             let mut first = None;
-            self.read(number, index, &chunks, &mut |batch| {
+            self.read(number, index, &chunks, WHOLE, &mut |batch| {
                 first = Some(batch);
                 Ok(false)
             })?;
             sample.extend(first);
         }
         // Whatever was counted here will be counted again.
-        self.removed_nulls.clear();
+        self.removed_nulls();
         Ok(sample)
     }
 
-    /// Hands on all living rows; the next row group is fetched meanwhile.
-    pub(super) fn all(&mut self, take: &mut dyn FnMut(RecordBatch) -> Result<()>) -> Result<()> {
-        let groups = self.groups()?;
+    /// Nulls that went with deleted rows since this was asked last, by top-level column.
+    pub(super) fn removed_nulls(&self) -> HashMap<usize, u64> {
+        std::mem::take(&mut self.removed_nulls.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Hands on the living rows of one input, page by page.
+    pub(super) fn one(&self, number: usize, take: &mut dyn FnMut(RecordBatch) -> Result<bool>) -> Result<()> {
+        let source = &self.job.sources[number];
+        for (_, index) in self.groups(|other| other == number)? {
+            let chunks = self.job.runtime.block_on(source.row_group(index))?;
+            let mut more = true;
+            self.read(number, index, &chunks, 0, &mut |batch| {
+                more = take(batch)?;
+                Ok(more)
+            })?;
+            if !more {
+                break;
+            }
+            self.job.progress.read(u64::try_from(source.metadata.row_group(index).compressed_size()).unwrap_or(0));
+        }
+        Ok(())
+    }
+
+    /// Hands on the living rows of all inputs that are not read apart; the next row group is fetched meanwhile.
+    pub(super) fn all(&self, take: &mut dyn FnMut(RecordBatch) -> Result<()>) -> Result<()> {
+        let groups = self.groups(|number| !self.apart.contains(&number))?;
         let mut ahead = self.fetch(groups.first());
         for (at, (number, index)) in groups.iter().enumerate() {
             let Some(here) = ahead.take() else { break };
             ahead = self.fetch(groups.get(at + 1));
             let fetched = self.job.runtime.block_on(here);
             let chunks = fetched.map_err(|e| Error::internal("reading ahead failed").caused_by(e)).flatten()?;
-            self.read(*number, *index, &chunks, &mut |batch| take(batch).map(|()| true))?;
+            self.read(*number, *index, &chunks, WHOLE, &mut |batch| take(batch).map(|()| true))?;
             let bytes = self.job.sources[*number].metadata.row_group(*index).compressed_size();
             self.job.progress.read(u64::try_from(bytes).unwrap_or(0));
         }
@@ -93,33 +122,35 @@ impl Batches<'_> {
         Some(self.job.runtime.spawn(async move { source.row_group(index).await }))
     }
 
-    /// Reads one row group until `take` has had enough.
+    /// Reads one row group until `take` has had enough; in one go if it has at most so many bytes.
     fn read(
-        &mut self,
+        &self,
         number: usize,
         index: usize,
         chunks: &Chunks,
+        whole: u64,
         take: &mut dyn FnMut(RecordBatch) -> Result<bool>,
     ) -> Result<()> {
         let source = &self.job.sources[number];
         // Decoders may panic on garbage: that must name the file and fail this group only.
-        let read = catch_unwind(AssertUnwindSafe(|| self.decode(number, index, chunks, take)));
+        let read = catch_unwind(AssertUnwindSafe(|| self.decode(number, index, chunks, whole, take)));
         read.unwrap_or_else(|_| Err(Error::corrupt("its pages can't be decoded")))
             .while_doing(|| format!("reading {}", source.path))
     }
 
     fn decode(
-        &mut self,
+        &self,
         number: usize,
         index: usize,
         chunks: &Chunks,
+        whole: u64,
         take: &mut dyn FnMut(RecordBatch) -> Result<bool>,
     ) -> Result<()> {
         let (source, matched) = (&self.job.sources[number], &self.matched[number]);
         let bad = |e: parquet::errors::ParquetError| damaged(&source.path, e);
         let range = source.range(index);
-        let whole = range.end - range.start <= WHOLE;
-        let window = if whole { chunks.preload(range).map_err(bad)? } else { chunks.clone() };
+        let window =
+            if range.end - range.start <= whole { chunks.preload(range).map_err(bad)? } else { chunks.clone() };
         let descriptor = source.metadata.file_metadata().schema_descr();
         // The reader hands on columns in the file's order, those that the table has dropped left out.
         let mut columns: Vec<usize> = matched.roots.iter().flatten().copied().collect();
@@ -165,7 +196,9 @@ impl Batches<'_> {
                     let nulls = array.null_count();
                     *array =
                         filter(array, living).map_err(|e| Error::internal("rows can't be left out").caused_by(e))?;
-                    *self.removed_nulls.entry(root).or_default() += (nulls - array.null_count()) as u64;
+                    let removed = (nulls - array.null_count()) as u64;
+                    let mut all = self.removed_nulls.lock().unwrap_or_else(PoisonError::into_inner);
+                    *all.entry(root).or_default() += removed;
                 }
                 left = living.true_count();
             }

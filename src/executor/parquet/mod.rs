@@ -18,6 +18,7 @@ mod props;
 mod rewrite;
 mod roots;
 mod sorted;
+mod streams;
 mod trial;
 mod writers;
 

@@ -1,11 +1,12 @@
 //! Rows of all inputs in order: an external sort between decoders and encoders.
 //!
-//! Row groups hold ranges of the order, and pages are short: a reader that looks for a range skips the others. Where rows
+//! Files that are in order already are merged with what was sorted, and are not sorted again. Row groups hold ranges of the order, and pages are short: a reader that looks for a range skips the others. Where rows
 //! move to partitions of another spec, they are sorted by partition first: one is written after the other, and never more
 //! than one file is open.
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use arrow_array::RecordBatch;
 
@@ -16,13 +17,14 @@ use super::numbers::Numbers;
 use super::output::{Files, OpenFile};
 use super::partitions::Partitions;
 use super::rewrite::{append, nothing_moves};
+use super::streams::Streams;
 use super::writers::Writers;
 use super::{Output, props};
 use crate::error::Result;
 use crate::executor::columns::match_columns;
 use crate::executor::cut::Cutter;
 use crate::executor::sort::{Column, Keys, Sorter, looked_into};
-use crate::executor::{Job, Written};
+use crate::executor::{Job, Written, remove};
 use crate::lake::parquet_schema::{WriteSchema, write_schema};
 
 /// Row groups that a curve learns the spread of values from.
@@ -30,6 +32,19 @@ const SAMPLED: usize = 48;
 
 /// Sorts all rows of the inputs into files of the right size.
 pub(crate) fn sorted(job: &Job, written: &Written) -> Result<Vec<Output>> {
+    let broken = AtomicBool::new(false);
+    match put_in_order(job, written, Some(&broken)) {
+        Err(error) if broken.load(Ordering::Relaxed) => {
+            tracing::warn!(group = job.task.id, %error, "all rows are sorted");
+            remove(job, written);
+            put_in_order(job, written, None)
+        }
+        done => done,
+    }
+}
+
+/// The same; what files say of their order is believed as long as it is not `broken`.
+fn put_in_order(job: &Job, written: &Written, broken: Option<&AtomicBool>) -> Result<Vec<Output>> {
     let schema = write_schema(&job.table.schema)?;
     let matched =
         job.sources.iter().map(|s| match_columns(s, &schema.arrow, &job.table)).collect::<Result<Vec<_>>>()?;
@@ -40,7 +55,10 @@ pub(crate) fn sorted(job: &Job, written: &Written) -> Result<Vec<Output>> {
     let mut asked = looked_into(&job.task.arrangement, &schema.arrow)?;
     asked.extend(before.iter().map(Column::root));
     let numbers = Numbers::find(job, &schema, &matched, &rules, &asked)?;
-    let mut batches = Batches { job, numbers: &numbers, matched: &matched, removed_nulls: HashMap::new() };
+    let mut memory = job.sort_memory.saturating_sub(numbers.bytes());
+    let claimed = broken.filter(|_| before.is_empty());
+    let streams = claimed.map_or_else(Streams::default, |broken| Streams::find(job, broken, &mut memory));
+    let batches = Batches::new(job, &numbers, &matched, streams.inputs());
     let sample = if job.task.arrangement.needs_sample() { batches.sample(SAMPLED)? } else { Vec::new() };
     let keys = Arc::new(Keys::new(&job.task.arrangement, before, numbers.schema(), &sample)?);
     drop(sample);
@@ -53,12 +71,11 @@ pub(crate) fn sorted(job: &Job, written: &Written) -> Result<Vec<Output>> {
         }
         return writing(job, written, &columns, rows, partitions, |writing| {
             batches.all(&mut |batch| writing.take(&batch))?;
-            Ok(std::mem::take(&mut batches.removed_nulls))
+            Ok(batches.removed_nulls())
         });
     }
-    let memory = job.sort_memory.saturating_sub(numbers.bytes());
-    let mut sorter = Sorter::new(numbers.schema().clone(), keys, job.spill.clone(), memory);
-    let mut rows = 0;
+    let mut sorter = Sorter::new(numbers.schema().clone(), keys.clone(), job.spill.clone(), memory);
+    let mut rows = streams.rows(job)?;
     batches.all(&mut |batch| {
         rows += batch.num_rows() as u64;
         if let Some(partitions) = &mut partitions {
@@ -66,10 +83,12 @@ pub(crate) fn sorted(job: &Job, written: &Written) -> Result<Vec<Output>> {
         }
         sorter.push(batch)
     })?;
-    let removed_nulls = std::mem::take(&mut batches.removed_nulls);
-    writing(job, written, &columns, rows, partitions, |writing| {
-        sorter.finish(|batch| writing.take(&batch))?;
-        Ok(removed_nulls)
+    std::thread::scope(|scope| {
+        let ordered = streams.begin(scope, &batches, &keys);
+        writing(job, written, &columns, rows, partitions, |writing| {
+            sorter.finish(ordered, |batch| writing.take(&batch))?;
+            Ok(batches.removed_nulls())
+        })
     })
 }
 

@@ -3,6 +3,7 @@
 //! Batches are collected, sorted by keys whose bytes are in the wanted order, and written to temporary files as runs;
 //! runs are merged by a tournament. What fits into memory never touches the disk, and what comes last stays there.
 
+mod claimed;
 mod curve;
 mod gather;
 mod head;
@@ -19,9 +20,11 @@ use std::thread::JoinHandle;
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 
+pub(crate) use claimed::Claimed;
 pub(crate) use key::{Column, Keys, looked_into};
 use memory::{InMemory, Indexed};
-use merge::{Merge, Ordered};
+use merge::Merge;
+pub(crate) use merge::Ordered;
 pub(crate) use partition::{Partitioning, columns};
 use run::{Run, RunReader, RunWriter};
 
@@ -123,14 +126,18 @@ impl Sorter {
         Ok(())
     }
 
-    /// All rows in order, handed to `take` batch by batch.
-    pub(crate) fn finish(mut self, take: impl FnMut(RecordBatch) -> Result<()>) -> Result<()> {
-        if self.runs.is_empty() && self.writing.is_none() {
+    /// All rows in order, handed to `take` batch by batch, together with those of sequences that are in order already.
+    pub(crate) fn finish(
+        mut self,
+        ordered: Vec<Box<dyn Ordered + '_>>,
+        take: impl FnMut(RecordBatch) -> Result<()>,
+    ) -> Result<()> {
+        if self.runs.is_empty() && self.writing.is_none() && ordered.is_empty() {
             let sorted = InMemory::new(&self.keys, std::mem::take(&mut self.pending))?;
             return hand_on(sorted, take);
         }
         let merged = MERGED * CHUNK.max(self.width());
-        let fan_in = (self.memory / merged).clamp(2, MOST_MERGED);
+        let fan_in = (self.memory / merged).clamp(2, MOST_MERGED).saturating_sub(ordered.len()).max(2);
         let runs = self.runs.len() + usize::from(self.writing.is_some());
         if runs >= fan_in || self.pending_bytes + runs * merged > self.memory {
             self.write_run()?;
@@ -149,25 +156,32 @@ impl Sorter {
             }
             let some: Vec<Run> = self.runs.drain(at..at + count).collect();
             let writer = RunWriter::new(&self.spill, &self.schema)?;
-            let merged = writer.write_all(&self.keys, &mut self.merge(some, None)?)?;
+            let merged = writer.write_all(&self.keys, &mut self.merge(Vec::new(), some, None)?)?;
             self.runs.splice(at..at, merged);
             at += 1;
         }
         let runs = std::mem::take(&mut self.runs);
-        hand_on(self.merge(runs, Some(last))?, take)
+        hand_on(self.merge(ordered, runs, Some(last))?, take)
     }
 
-    /// Runs in one sequence, and what comes behind them.
-    fn merge(&self, runs: Vec<Run>, last: Option<InMemory>) -> Result<Merge<'_>> {
+    /// Runs in one sequence, what comes before them, and what comes behind them.
+    fn merge<'s>(
+        &'s self,
+        ordered: Vec<Box<dyn Ordered + 's>>,
+        runs: Vec<Run>,
+        last: Option<InMemory>,
+    ) -> Result<Merge<'s>> {
         let mut ends: Vec<Vec<u8>> = last.iter().flat_map(InMemory::ends).collect();
-        let mut inputs: Vec<Box<dyn Ordered>> = Vec::with_capacity(runs.len() + 1);
+        // Nobody knows yet where the others end.
+        let known = ordered.is_empty();
+        let mut inputs = ordered;
         for mut run in runs {
             ends.extend(std::mem::take(&mut run.ends));
             inputs.push(Box::new(RunReader::new(run)?));
         }
-        inputs.extend(last.map(|last| Box::new(last) as Box<dyn Ordered>));
+        inputs.extend(last.map(|last| Box::new(last) as Box<dyn Ordered + 's>));
         // All keys of a run lie between its ends, so they begin with what these begin with alike.
-        let skip = ends.iter().map(|end| head::common(&ends[0], end)).min().unwrap_or(0);
+        let skip = ends.iter().map(|end| head::common(&ends[0], end)).min().filter(|_| known).unwrap_or(0);
         Merge::new(&self.keys, skip, inputs, rows_in(CHUNK, self.width()))
     }
 }

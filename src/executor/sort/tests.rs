@@ -56,7 +56,7 @@ fn sorted(arrangement: &Arrangement, batches: Vec<RecordBatch>, run_rows: usize)
         }
     }
     sorter
-        .finish(|batch| {
+        .finish(Vec::new(), |batch| {
             found.extend(rows(&batch));
             Ok(())
         })
@@ -157,7 +157,7 @@ fn should_keep_the_last_rows_in_memory() {
     sorter.wait().unwrap();
     let (used, mut most, mut found) = (spill.used(), 0, Vec::new());
     sorter
-        .finish(|batch| {
+        .finish(Vec::new(), |batch| {
             most = most.max(spill.used());
             found.extend(rows(&batch));
             Ok(())
@@ -255,7 +255,7 @@ fn should_begin_runs_of_narrow_rows_before_their_keys_fill_the_memory() {
     assert!(spill.used() > 0 || sorter.writing.is_some());
     let mut found = 0;
     sorter
-        .finish(|batch| {
+        .finish(Vec::new(), |batch| {
             found += batch.num_rows();
             Ok(())
         })

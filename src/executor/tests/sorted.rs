@@ -1,5 +1,7 @@
 //! Rows in order: sorted in memory and by way of temporary files, deleted rows left out.
 
+use ::parquet::file::metadata::KeyValue;
+
 use super::*;
 use crate::lake::read_footers;
 use crate::model::{Arrangement, Curve, Footer, SortField};
@@ -147,4 +149,60 @@ async fn should_write_the_dictionaries_that_texts_came_with() {
         assert_eq!(stats.nulls, Some(18_000));
         assert_eq!(stats.lower.as_deref(), Some(&b"another text 0"[..]));
     }
+}
+
+/// A large file that is in order already is merged as it is: sorting it would need room that is not there.
+#[tokio::test]
+async fn should_merge_what_is_in_order_and_sort_the_rest() {
+    let order = Arrangement::Sort { fields: vec![by("text", true), by("id", false)], order_id: None };
+    let more = bench(1, 2_000, CompactPolicy::default());
+    let mut bench = bench(1, 400_000, policy(order));
+    bench.policy.verify = Verify::Stats;
+    let first = bench.rewrite(Route::Sort).await.unwrap().outputs;
+    assert_eq!(first.len(), 1);
+    bench.inputs[0] = InputFile { path: first[0].path.clone(), size: first[0].size, ..bench.inputs[0].clone() };
+    // Ids come from a seed.
+    let again = async |bench: &Bench, seed: u64| {
+        bench.executor(seed).rewrite(&bench.task(Route::Sort), &bench.table, &bench.policy).await
+    };
+    bench.inputs.push(more.inputs[0].clone());
+    // A temporary file of one byte.
+    (bench.memory, bench.spill) = (152 * MIB, Spill::new(bench.dir.path().to_owned(), 1));
+    let done = again(&bench, 11).await.unwrap();
+    assert_eq!(done.rows_out, 402_000);
+    let key = |pair: &(Option<String>, i64)| (std::cmp::Reverse(pair.0.clone()), pair.1);
+    assert!(pairs(&done).is_sorted_by_key(key));
+    // Out of order by another measure, it has to be sorted, and can't be.
+    let by_d = Arrangement::Sort { fields: vec![by("d", false)], order_id: None };
+    let by_text = std::mem::replace(&mut bench.policy.arrangement, by_d);
+    assert_eq!(again(&bench, 12).await.unwrap_err().kind(), Kind::Exhausted);
+    // Rows that are deleted in it do not come back.
+    (bench.policy.arrangement, bench.spill) = (by_text, Spill::new(std::env::temp_dir(), Spill::LIMIT));
+    let path = first[0].path.clone();
+    bench.positions(&(0..700).map(|n| (path.as_str(), n * 500)).collect::<Vec<_>>(), &[0]);
+    let done = again(&bench, 13).await.unwrap();
+    assert_eq!((done.rows_out, done.rows_deleted), (401_300, 700));
+    assert!(pairs(&done).is_sorted_by_key(key));
+}
+
+#[tokio::test]
+async fn should_not_believe_a_file_that_is_not_in_the_order_that_it_claims() {
+    let order = Arrangement::Sort { fields: vec![by("id", false)], order_id: None };
+    let mut bench = bench(2, 4_096, policy(order.clone()));
+    let ids: ArrayRef = Arc::new(Int64Array::from_iter_values((0..30_000).map(|n| n % 20_000)));
+    let texts: ArrayRef = Arc::new(StringArray::from_iter_values((0..30_000).map(|n| format!("text {}", n % 3))));
+    let floats: ArrayRef = Arc::new(Float64Array::from_iter_values((0..30_000).map(f64::from)));
+    let claim = KeyValue::new(Footer::ARRANGEMENT.to_owned(), order.mark());
+    let props = WriterProperties::builder().set_key_value_metadata(Some(vec![claim])).build();
+    let fields =
+        [("id", DataType::Int64, false, 1), ("text", DataType::Utf8, true, 2), ("d", DataType::Float64, true, 3)];
+    let fields = fields.map(|(name, kind, nullable, id)| with_id(Field::new(name, kind, nullable), id));
+    bench.write(fields.into_iter().zip([ids, texts, floats]).collect(), props);
+    // Small outputs: some are complete when the lie is found.
+    bench.policy.target_file_size_bytes = 100_000;
+    (bench.policy.min_file_size_bytes, bench.policy.max_file_size_bytes) = (75_000, 180_000);
+    let done = bench.rewrite(Route::Sort).await.unwrap();
+    assert_eq!(done.rows_out, 38_192);
+    assert!(pairs(&done).is_sorted_by_key(|(_, id)| *id));
+    assert_eq!(bench.left_behind(), done.outputs.len());
 }
