@@ -55,7 +55,11 @@ impl Syncing {
         self.wait()?;
         let file = file.try_clone()?;
         self.unsynced = 0;
-        self.running = Some(self.runtime.spawn_blocking(move || file.sync_data()));
+        self.running = Some(self.runtime.spawn_blocking(move || {
+            file.sync_data()?;
+            forget(&file);
+            Ok(())
+        }));
         Ok(())
     }
 
@@ -66,6 +70,17 @@ impl Syncing {
             None => Ok(()),
         }
     }
+}
+
+/// Gives back the memory that the system holds of a file that is on its disk. Nobody has asked for what is written here, and
+/// what others read would have to make room for it; the next output finds pages at hand that were in use just now.
+fn forget(file: &File) {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::fs::fadvise(file, 0, None, rustix::fs::Advice::DontNeed) {
+        tracing::debug!(%error, "the system keeps a file in memory");
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = file;
 }
 
 impl Sink {
@@ -156,6 +171,7 @@ impl Sink {
             Target::Local { file, path, syncing } => {
                 syncing.wait()?;
                 file.sync_all()?;
+                forget(file);
                 // The name must survive a power cut as well as the bytes.
                 path.parent().map_or(Ok(()), |folder| File::open(folder).and_then(|folder| folder.sync_all()))
             }
