@@ -1,12 +1,14 @@
 """Rows deleted in a lake of small files: icewright compacts it, DuckDB does the anti-join and writes Parquet, both within 512 MB.
 
     benches/deletes.py ICEWRIGHT [--dir DIR] [--files 300] [--rows 100000] [--keys 10000000] [--runs 3]
+                                 [--spark FOLDER]
 
     positions   a tenth of the rows of every file, in one delete file a data file
     equality    keys in ten files for the whole table; three in ten of them are rows of the lake (of 300 files)
 
 Needs Python with pyiceberg, duckdb and numpy, GNU time, and 5 GB. DuckDB plans, verifies and commits nothing, and knows nothing of
-sequence numbers. Times hold as ratios within one run.
+sequence numbers. --spark (the folder that tests/servers/spark.sh fetch makes) runs Spark's rewrite_data_files as well, once, with
+4 GB. Times hold as ratios within one run.
 """
 import argparse
 import glob
@@ -18,6 +20,7 @@ import sys
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path += [HERE, f"{HERE}/../tests/python"]
 import peers
+import spark
 
 # DuckDB's limits, tried until one is enough; icewright has 512 MiB.
 MEMORY = ("512MB", "1GB", "2GB", "4GB")
@@ -74,6 +77,16 @@ def duckdb(kind, root, out, memory):
                    "(FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 3, ROW_GROUP_SIZE 1000000)")
 
 
+def by_spark(folder, kind, root, log):
+    """Spark's procedure on all files: a row of the table, with the time of the whole process."""
+    rewrite = "call local.system.rewrite_data_files(table => 'db.t', options => map('rewrite-all', 'true'))"
+    took = peers.measured(spark.command(folder, "local", root, rewrite), log)
+    if took is None:
+        return f"| {kind} | Spark with 4 GB | out of memory | | |"
+    left = load(root).current_snapshot().summary.additional_properties["total-records"]
+    return f"| {kind} | Spark with 4 GB | {took[0]:.1f} | | {left} |"
+
+
 def rows_of(pattern):
     import pyarrow.parquet as pq
     return sum(pq.ParquetFile(path).metadata.num_rows for path in glob.glob(pattern))
@@ -87,6 +100,7 @@ def main():
     parser.add_argument("--dir", default="/tmp/icewright-deletes")
     for name, default in {"files": 300, "rows": 100_000, "keys": 10_000_000, "runs": 3}.items():
         parser.add_argument(f"--{name}", type=int, default=default)
+    parser.add_argument("--spark", help="a folder with Spark and Iceberg's runtime for it")
     args = parser.parse_args()
     print("| deletes | who | seconds | peak MB | rows left |\n|---|---|---|---|---|", flush=True)
     for kind in ("positions", "equality"):
@@ -124,6 +138,10 @@ def main():
             seconds, peak = (statistics.median(figure[i] for figure in done) for i in (0, 1))
             who += f" with {memory[0]}" if who == "DuckDB" else ""
             print(f"| {kind} | {who} | {seconds:.1f} | {peak:.0f} | {done[0][2]} |", flush=True)
+        if args.spark:
+            shutil.rmtree(run, ignore_errors=True)
+            shutil.copytree(kept, run, copy_function=shutil.copy)
+            print(by_spark(args.spark, kind, run, f"{args.dir}/time.log"), flush=True)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,8 @@ import tempfile
 import time
 import uuid
 
+import spark
+
 from pyiceberg.catalog import load_catalog
 from pyiceberg.io.pyarrow import PyArrowFileIO
 from pyiceberg.manifest import (DataFile, DataFileContent, FileFormat, ManifestEntry, ManifestEntryStatus,
@@ -177,33 +179,15 @@ def run(root, args):
         by_spark(root, args, catalog, now)
 
 
-SPARK = """
-import glob, sys, time
-from pyspark.sql import SparkSession
-root, jars, keep = sys.argv[1:4]
-paths = glob.glob(f"{jars}/*.jar")
-builder = SparkSession.builder.master("local[2]").config("spark.ui.enabled", "false").config("spark.jars", ",".join(paths))
-for key, value in {"driver.extraClassPath": ":".join(paths), "driver.bindAddress": "127.0.0.1", "driver.host": "127.0.0.1",
-                   "driver.memory": "4g", "sql.extensions": "org.apache.iceberg.spark.extensions.IcebergSparkSessionExtensions",
-                   "sql.catalog.bench": "org.apache.iceberg.spark.SparkCatalog", "sql.catalog.bench.type": "jdbc",
-                   "sql.catalog.bench.uri": f"jdbc:sqlite:{root}/catalog.db", "sql.catalog.bench.warehouse": root}.items():
-    builder = builder.config(f"spark.{key}", value)
-spark = builder.getOrCreate()
-start = time.time()
-print(spark.sql("call bench.system.expire_snapshots(table => 'db.spark', older_than => timestamp '2100-01-01 00:00:00', "
-                f"retain_last => {keep}, stream_results => true)").collect())
-print(f"{time.time() - start:.1f} s in a session that is up")
-"""
-
-
 def by_spark(root, args, catalog, now):
     maker = Maker(f"{root}/db/spark", args.snapshots, args.files)
     for index in range(args.snapshots):
         maker.commit(index, now)
     catalog.register_table("db.spark", maker.metadata(now))
     start = time.time()
-    ran = subprocess.run([f"{args.spark}/venv/bin/python", "-c", SPARK, root, f"{args.spark}/jars", str(args.keep)],
-                         capture_output=True, text=True)
+    expire = ("call bench.system.expire_snapshots(table => 'db.spark', older_than => timestamp '2100-01-01 00:00:00', "
+              f"retain_last => {args.keep}, stream_results => true)")
+    ran = subprocess.run(spark.command(args.spark, "bench", root, expire), capture_output=True, text=True)
     if ran.returncode:
         raise SystemExit(f"Spark failed: {ran.stderr[-2000:]}")
     print(f"Spark's procedure: {time.time() - start:.1f} s as a process; {' | '.join(ran.stdout.splitlines())}")
