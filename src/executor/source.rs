@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{BufReader, Read, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use arrow_schema::{DataType, Field, Schema, SchemaRef as ArrowSchemaRef, TimeUnit};
 use bytes::{Buf, Bytes};
@@ -41,6 +41,8 @@ pub(crate) struct Source {
     pub(crate) metadata: Arc<ParquetMetaData>,
     /// Its columns as arrays.
     schema: ArrowSchemaRef,
+    /// What reads them, once somebody did.
+    arrays: Arc<OnceLock<ArrowReaderMetadata>>,
     /// What its rows inherit from it.
     pub(crate) lineage: Lineage,
     backing: Backing,
@@ -102,7 +104,8 @@ async fn open_like(store: &Arc<Store>, path: &str, size: u64, alike: &Alike) -> 
         Some(local) => Backing::Local(local),
         None => Backing::Remote(store.clone()),
     };
-    Ok(Source { path: path.to_owned(), size, metadata, schema, lineage: Lineage::default(), backing })
+    let (lineage, arrays) = (Lineage::default(), Arc::default());
+    Ok(Source { path: path.to_owned(), size, metadata, schema, arrays, lineage, backing })
 }
 
 /// The same without what other writers say beside: the schema in other words, for the most part.
@@ -234,9 +237,16 @@ impl Source {
         &self.schema
     }
 
-    /// What reads them. It is made when it is wanted, as it takes more memory than all else that is kept of a small file.
+    /// What reads them. It is made when it is wanted first, as it takes more memory than all else that is kept of a small
+    /// file, and pages that are moved do without.
     pub(crate) fn arrays(&self) -> parquet::errors::Result<ArrowReaderMetadata> {
-        as_arrays(&self.metadata)
+        match self.arrays.get() {
+            Some(made) => Ok(made.clone()),
+            None => {
+                let made = as_arrays(&self.metadata)?;
+                Ok(self.arrays.get_or_init(|| made).clone())
+            }
+        }
     }
 }
 
