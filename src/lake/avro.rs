@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::error::Error;
 use std::io::Read;
 
-use flate2::read::DeflateDecoder;
+use flate2::bufread::DeflateDecoder;
 use serde::de::DeserializeOwned;
 use serde_avro_fast::Schema;
 use serde_avro_fast::de::DeserializerState;
@@ -89,10 +89,12 @@ impl<'a> Container<'a> {
             }
             return Ok(());
         }
-        let mut plain = Vec::new();
+        // PyIceberg makes every record a block: what inflates them is made once.
+        let (mut plain, mut inflate) = (Vec::new(), DeflateDecoder::new(self.bytes));
         while let Some((count, block)) = self.block().map_err(damaged)? {
             plain.clear();
-            DeflateDecoder::new(block).read_to_end(&mut plain).map_err(|e| damaged(e.into()))?;
+            inflate.reset(block);
+            inflate.read_to_end(&mut plain).map_err(|e| damaged(e.into()))?;
             let mut state = DeserializerState::from_slice(&plain, &self.schema);
             for _ in 0..count {
                 let record = T::deserialize(state.deserializer()).map_err(|e| damaged(e.into()))?;

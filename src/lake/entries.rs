@@ -4,20 +4,24 @@
 //! Fields are skipped while they are decoded. What this reader does not know (partitions of decimals, say) goes through
 //! the `iceberg` crate's own ([`from_manifest`]).
 
+mod long_way;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
 use iceberg::spec::{
-    DataContentType, DataFileFormat, Literal, Manifest, ManifestFile, ManifestMetadata, ManifestStatus, PrimitiveType,
-    SchemaRef, Struct, StructType, Type,
+    DataContentType, DataFileFormat, Literal, ManifestFile, ManifestMetadata, PrimitiveType, SchemaRef, Struct,
+    StructType, Type,
 };
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, de};
 
+use long_way::from_manifest;
+
 use super::row_ids::RowIds;
 use super::{Store, avro::Container, manifests::read_manifest};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::model::{Blob, DELETE_FILE_PATH, FieldBounds, FileFormat};
 
 /// Entry status and file content as the spec numbers them.
@@ -49,11 +53,19 @@ pub(super) struct LiveEntry {
     pub(super) bounds: BTreeMap<i32, FieldBounds>,
 }
 
-/// The live entries of a manifest, with the schema that it was written in.
+/// The live entries of a manifest, ordered by path, with the schema that it was written in.
 #[derive(Debug, Clone)]
 pub(super) struct LiveEntries {
     pub(super) schema: SchemaRef,
     pub(super) entries: Vec<LiveEntry>,
+}
+
+impl LiveEntries {
+    /// Puts entries in order. Done here, the manifests of a table are sorted side by side, and only have to be merged.
+    fn new(schema: SchemaRef, mut entries: Vec<LiveEntry>) -> Self {
+        entries.sort_by(|a, b| a.path.cmp(&b.path));
+        Self { schema, entries }
+    }
 }
 
 /// Reads the live entries of a manifest, with bounds of some fields.
@@ -196,7 +208,7 @@ fn decode(bytes: &[u8], manifest: &ManifestFile, bounds_for: &[i32]) -> Option<L
     } else {
         live::<Unwanted>(container, manifest, &kinds, bounds_for)
     }?;
-    Some(LiveEntries { schema: metadata.schema().clone(), entries })
+    Some(LiveEntries::new(metadata.schema().clone(), entries))
 }
 
 fn live<S: Statistics>(
@@ -425,66 +437,6 @@ impl<'de> Deserialize<'de> for RawBytes {
         }
         deserializer.deserialize_byte_buf(Bytes)
     }
-}
-
-/// The same from the `iceberg` crate's manifest.
-fn from_manifest(manifest: &Manifest, mut row_ids: RowIds, bounds_for: &[i32]) -> Result<LiveEntries> {
-    let live = manifest.entries().iter().filter(|entry| entry.status != ManifestStatus::Deleted);
-    let entries = live.map(|entry| {
-        let data = entry.data_file();
-        let content = data.content_type();
-        Ok(LiveEntry {
-            content,
-            path: data.file_path().to_owned(),
-            format: format_of(data.file_format()),
-            partition: data.partition().clone(),
-            records: data.record_count(),
-            size: data.file_size_in_bytes(),
-            sequence_number: entry.sequence_number().unwrap_or(0),
-            file_sequence_number: entry.file_sequence_number.or(entry.sequence_number()).unwrap_or(0),
-            first_row_id: row_ids.of_file(data.first_row_id(), data.record_count()),
-            vector: vector(data.content_offset(), data.content_size_in_bytes()),
-            snapshot_id: entry.snapshot_id(),
-            sort_order_id: data.sort_order_id().filter(|id| *id != 0),
-            encrypted: data.key_metadata().is_some(),
-            referenced_data_file: match content {
-                DataContentType::Data => None,
-                _ => data.referenced_data_file().or_else(|| one_path(data)),
-            },
-            equality_ids: data.equality_ids().unwrap_or_default(),
-            bounds: bounds(data, bounds_for)?,
-        })
-    });
-    Ok(LiveEntries { schema: manifest.metadata().schema().clone(), entries: entries.collect::<Result<_>>()? })
-}
-
-fn bounds(data: &iceberg::spec::DataFile, ids: &[i32]) -> Result<BTreeMap<i32, FieldBounds>> {
-    let bytes = |datum: Option<&iceberg::spec::Datum>| {
-        datum
-            .map(|d| d.to_bytes().map(|bytes| bytes.as_ref().to_vec()))
-            .transpose()
-            .map_err(|e| Error::corrupt(format!("the bounds of {} can't be read", data.file_path())).caused_by(e))
-    };
-    let of = |id: &i32| {
-        let found = FieldBounds {
-            lower: bytes(data.lower_bounds().get(id))?,
-            upper: bytes(data.upper_bounds().get(id))?,
-            nulls: data.null_value_counts().get(id).copied(),
-            values: data.value_counts().get(id).copied(),
-        };
-        Ok((*id, found))
-    };
-    ids.iter().map(of).collect()
-}
-
-/// A position delete file whose path bounds are equal speaks of one data file only.
-fn one_path(data: &iceberg::spec::DataFile) -> Option<String> {
-    let lower = data.lower_bounds().get(&DELETE_FILE_PATH)?;
-    let upper = data.upper_bounds().get(&DELETE_FILE_PATH)?;
-    if lower != upper {
-        return None;
-    }
-    String::from_utf8(lower.to_bytes().ok()?.as_ref().to_vec()).ok()
 }
 
 #[cfg(test)]

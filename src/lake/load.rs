@@ -88,7 +88,7 @@ fn recorded_ratios(table: &LoadedTable) -> BTreeMap<Codec, f64> {
 #[derive(Default)]
 struct Builder {
     partitions: Vec<Partition>,
-    known: HashMap<(i32, Struct), PartitionId>,
+    known: HashMap<(i32, Struct), PartitionId, foldhash::fast::RandomState>,
     types: PartitionTypes,
     files: Vec<DataFile>,
     deletes: Vec<DeleteFile>,

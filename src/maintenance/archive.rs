@@ -224,7 +224,7 @@ impl Maintenance {
                     *tier == to && codec.is_some_and(telling)
                 })
                 .filter_map(|(path, _)| {
-                    let index = state.files.binary_search_by(|file| file.path.as_str().cmp(path)).ok()?;
+                    let index = state.file_index(path)?;
                     Some((path.clone(), state.files[index].size))
                 })
                 .collect();

@@ -166,15 +166,12 @@ impl Maintenance {
         state: &mut TableState,
         policy: &CompactPolicy,
     ) -> Result<()> {
-        let sample: Vec<(String, u64)> = state
-            .files
-            .iter()
-            .filter(|file| {
-                let codec = state.footers.get(&file.path).and_then(|footer| footer.main_codec());
-                codec.is_some_and(|codec| codec != policy.codec && !state.ratios.contains_key(&codec))
-            })
-            .map(|file| (file.path.clone(), file.size))
-            .collect();
+        let unknown = |codec: Codec| codec != policy.codec && !state.ratios.contains_key(&codec);
+        let footers = state.footers.iter().filter(|(_, footer)| footer.main_codec().is_some_and(unknown));
+        let size = |path: &String| state.file_index(path).map(|index| state.files[index].size);
+        let mut sample: Vec<(String, u64)> =
+            footers.filter_map(|(path, _)| Some((path.clone(), size(path)?))).collect();
+        sample.sort_unstable();
         if sample.is_empty() {
             return Ok(());
         }

@@ -205,6 +205,11 @@ impl TableState {
         &self.partitions[id.0 as usize]
     }
 
+    /// The index of the data file with this path.
+    pub fn file_index(&self, path: &str) -> Option<usize> {
+        self.files.binary_search_by(|file| file.path.as_str().cmp(path)).ok()
+    }
+
     /// Bytes of all live data files.
     pub fn data_bytes(&self) -> u64 {
         self.files.iter().map(|file| file.size).sum()

@@ -14,11 +14,12 @@ use iceberg::spec::FormatVersion;
 
 use super::eligible::Eligible;
 use super::groups::{Group, Place, by_partition, input, split};
+use super::left::Left;
 use super::vectors::{Merges, Partition, SmallVectors, merges};
 use crate::error::{Error, Result};
 use crate::model::{
     CompactPolicy, DeleteContent, DeleteFile, FileFormat, InputFile, PickReason, Route, RouteReason, SkipReason,
-    Skipped, TableState, TaskDelete, TaskReason,
+    TableState, TaskDelete, TaskReason,
 };
 use crate::planner::deletes::Burdens;
 
@@ -32,7 +33,7 @@ pub(super) fn grouped(
     state: &TableState,
     policy: &CompactPolicy,
     burdens: &Burdens,
-) -> Result<(Vec<Group>, Vec<Skipped>)> {
+) -> Result<(Vec<Group>, Vec<Left>)> {
     refuse(policy)?;
     let vectors = state.metadata.format_version() >= FormatVersion::V3;
     let found = Eligible::find(state, policy, burdens)?;
@@ -44,8 +45,8 @@ pub(super) fn grouped(
     for index in &merges.along {
         chosen[*index].take_along(&SmallVectors::of(state, policy, burdens, &partitions[*index]));
     }
-    let (mut groups, mut skipped) = (Vec::new(), found.skipped);
-    let mut left_alone = |files: &[usize]| skipped.extend(files.iter().map(|file| left(state, burdens, *file)));
+    let (mut groups, mut alone) = (Vec::new(), found.left);
+    let mut left_alone = |files: &[usize]| alone.extend(files.iter().map(|file| left(burdens, *file)));
     let merged: BTreeSet<usize> = merges.together.iter().flat_map(|(members, _)| members).copied().collect();
     for (index, (files, chosen)) in
         partitions.iter().zip(&chosen).enumerate().filter(|(index, _)| !merged.contains(index))
@@ -95,7 +96,7 @@ pub(super) fn grouped(
         groups
             .extend(parts.into_iter().map(|inputs| group(policy, place.clone(), inputs, why.clone(), (vectors, true))));
     }
-    Ok((groups, skipped))
+    Ok((groups, alone))
 }
 
 /// What is to be merged in a table whose deletes are vectors, beside what else is chosen.
@@ -252,10 +253,10 @@ impl Chosen {
     }
 }
 
-fn left(state: &TableState, burdens: &Burdens, file: usize) -> Skipped {
+fn left(burdens: &Burdens, file: usize) -> Left {
     let delete_files = burdens.of(file).deletes.len() as u64;
     let why = if delete_files == 0 { SkipReason::NoDeletes } else { SkipReason::DeletesStay { delete_files } };
-    Skipped { path: state.files[file].path.clone(), size: state.files[file].size, why }
+    Left { file, why }
 }
 
 /// The data files of a partition that chosen deletes apply to, and the others.

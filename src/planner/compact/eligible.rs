@@ -2,8 +2,9 @@
 
 use std::collections::HashSet;
 
+use super::left::Left;
 use crate::error::Result;
-use crate::model::{CompactPolicy, DataFile, FileFormat, PickReason, SkipReason, Skipped, TableState, tier_of};
+use crate::model::{CompactPolicy, DataFile, FileFormat, PickReason, SkipReason, TableState, tier_of};
 use crate::planner::deletes::{Burden, Burdens, obstacle};
 use crate::planner::filter::FilterOn;
 
@@ -11,14 +12,14 @@ use crate::planner::filter::FilterOn;
 pub(super) struct Eligible {
     /// Indexes into the state's files.
     pub(super) files: Vec<usize>,
-    pub(super) skipped: Vec<Skipped>,
+    pub(super) left: Vec<Left>,
 }
 
 impl Eligible {
     /// Sorts the files of a table.
     pub(super) fn find(state: &TableState, policy: &CompactPolicy, burdens: &Burdens) -> Result<Self> {
         let filter = policy.filter.as_ref().map(|filter| FilterOn::new(filter, &state.metadata)).transpose()?;
-        let mut found = Self { files: Vec::new(), skipped: Vec::new() };
+        let mut found = Self { files: Vec::new(), left: Vec::new() };
         for (index, file) in state.files.iter().enumerate() {
             let why = if file.format != FileFormat::Parquet {
                 Some(SkipReason::NotParquet)
@@ -32,7 +33,7 @@ impl Eligible {
                 unsupported_deletes(state, burdens.of(index))
             };
             match why {
-                Some(why) => found.skipped.push(Skipped { path: file.path.clone(), size: file.size, why }),
+                Some(why) => found.left.push(Left { file: index, why }),
                 None => found.files.push(index),
             }
         }

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use super::arrange::{Wish, out_of_order, sort_out};
 use super::eligible::pick;
+use super::left::Left;
 use super::route::{arranged, moved, route};
 use super::size::{gains, output_files};
 use crate::model::{
     CompactPolicy, InputFile, JobOrder, KeepSpec, PartitionId, PickReason, Respec, Route, RouteReason, SkipReason,
-    Skipped, TableState, TaskReason,
+    TableState, TaskReason,
 };
 use crate::planner::deletes::Burdens;
 
@@ -63,10 +64,8 @@ pub(super) fn by_partition(state: &TableState, files: &[usize]) -> Vec<Vec<usize
         partitions.entry(state.files[*index].partition).or_default().push(*index);
     }
     for files in partitions.values_mut() {
-        files.sort_by(|a, b| {
-            let (a, b) = (&state.files[*a], &state.files[*b]);
-            a.sequence_number.cmp(&b.sequence_number).then_with(|| a.path.cmp(&b.path))
-        });
+        // Files of one commit by path, as the state has them.
+        files.sort_unstable_by_key(|file| (state.files[*file].sequence_number, *file));
     }
     partitions.into_values().collect()
 }
@@ -78,11 +77,11 @@ pub(super) fn of_partition(
     wish: &Wish,
     burdens: &Burdens,
     files: Vec<usize>,
-) -> (Vec<Group>, Vec<Skipped>) {
+) -> (Vec<Group>, Vec<Left>) {
     let Some(place) = files.first().map(|file| Place::Own(state.files[*file].partition)) else {
         return Default::default();
     };
-    let (candidates, mut skipped) = candidates(state, policy, wish, burdens, &files);
+    let (candidates, mut left) = candidates(state, policy, wish, burdens, &files);
     let parts = join_remainders(state, policy, split(candidates, policy));
     let several = parts.len() > 1;
     let (mut groups, mut alone, mut rest) = (Vec::new(), Vec::new(), Vec::new());
@@ -90,8 +89,8 @@ pub(super) fn of_partition(
         let kept = if several { inputs.clone() } else { Vec::new() };
         match worth(state, policy, wish, place.clone(), inputs) {
             Ok(group) => groups.push(group),
-            Err(left) => {
-                alone.extend(left);
+            Err(files) => {
+                alone.extend(files);
                 rest.extend(kept);
             }
         }
@@ -108,8 +107,8 @@ pub(super) fn of_partition(
         }
         groups.push(last);
     }
-    skipped.extend(alone);
-    (groups, skipped)
+    left.extend(alone);
+    (groups, left)
 }
 
 /// The files of a partition that want a rewrite, in the order in which they are read, and why the others do not.
@@ -119,7 +118,7 @@ fn candidates(
     wish: &Wish,
     burdens: &Burdens,
     files: &[usize],
-) -> (Vec<InputFile>, Vec<Skipped>) {
+) -> (Vec<InputFile>, Vec<Left>) {
     let picks = files.iter().map(|index| pick(state, policy, &state.files[*index], burdens.of(*index))).collect();
     let input = |(index, picked): (usize, PickReason)| input(state, burdens, index, picked);
     let alone = |picked: &[(usize, PickReason)]| {
@@ -136,8 +135,7 @@ fn candidates(
         (index, if delete_files == 0 { SkipReason::GoodAsItIs } else { few })
     });
     let left = settled.chain(found.left);
-    let left = left.map(|(index, why)| leave(&state.files[index].path, state.files[index].size, why)).collect();
-    (candidates, left)
+    (candidates, left.map(|(file, why)| Left { file, why }).collect())
 }
 
 /// A file as an input of a task.
@@ -214,12 +212,12 @@ pub(super) fn worth(
     wish: &Wish,
     place: Place,
     inputs: Vec<InputFile>,
-) -> Result<Group, Vec<Skipped>> {
+) -> Result<Group, Vec<Left>> {
     let (route, route_why, output_bytes) =
         if wish.sorts() { arranged(state, wish, &inputs) } else { route(state, policy, &inputs) };
     let files = inputs.len() as u64;
     let bytes: u64 = inputs.iter().map(|input| input.size).sum();
-    let alone = |why: SkipReason| Err(inputs.iter().map(|input| leave(&input.path, input.size, why.clone())).collect());
+    let alone = |why: SkipReason| Err(Left::group(state, &inputs, &why));
     let outputs = output_files(output_bytes, policy);
     let small = inputs.iter().any(|input| input.size < policy.band_min());
     let large = inputs.iter().any(|input| input.picked == PickReason::TooLarge);
@@ -284,7 +282,7 @@ pub(super) fn order(state: &TableState, policy: &CompactPolicy, groups: &mut [Gr
 }
 
 /// Keeps as many groups as `max-files-to-rewrite` allows, after they were put in order ("largest first" means it).
-pub(super) fn limit(state: &TableState, policy: &CompactPolicy, wish: &Wish, groups: &mut Vec<Group>) -> Vec<Skipped> {
+pub(super) fn limit(state: &TableState, policy: &CompactPolicy, wish: &Wish, groups: &mut Vec<Group>) -> Vec<Left> {
     let Some(most) = policy.max_files_to_rewrite else { return Vec::new() };
     let mut left = most;
     let mut over = Vec::new();
@@ -298,7 +296,7 @@ pub(super) fn limit(state: &TableState, policy: &CompactPolicy, wish: &Wish, gro
         }
         // A group that does not fit whole is cut, if what fits is still worth it.
         let cut = group.inputs.split_off(usize::try_from(left).unwrap_or(usize::MAX).min(group.inputs.len()));
-        over.extend(cut.iter().map(|input| leave(&input.path, input.size, SkipReason::OverLimit)));
+        over.extend(Left::group(state, &cut, &SkipReason::OverLimit));
         left = 0;
         if group.inputs.is_empty() {
             continue;
@@ -311,7 +309,7 @@ pub(super) fn limit(state: &TableState, policy: &CompactPolicy, wish: &Wish, gro
         }
         match worth(state, policy, wish, group.place, group.inputs) {
             Ok(smaller) => groups.push(smaller),
-            Err(skipped) => over.extend(skipped.into_iter().map(|s| Skipped { why: SkipReason::OverLimit, ..s })),
+            Err(left) => over.extend(left.into_iter().map(|left| Left { why: SkipReason::OverLimit, ..left })),
         }
     }
     over
@@ -320,10 +318,5 @@ pub(super) fn limit(state: &TableState, policy: &CompactPolicy, wish: &Wish, gro
 /// The sort order that outputs may claim: only that of a single input, whose rows stay in order when it is cut.
 pub(in crate::planner) fn kept_sort_order(state: &TableState, inputs: &[InputFile]) -> Option<i32> {
     let [only] = inputs else { return None };
-    let index = state.files.binary_search_by(|file| file.path.as_str().cmp(&only.path)).ok()?;
-    state.files[index].sort_order_id
-}
-
-fn leave(path: &str, size: u64, why: SkipReason) -> Skipped {
-    Skipped { path: path.to_owned(), size, why }
+    state.files[state.file_index(&only.path)?].sort_order_id
 }

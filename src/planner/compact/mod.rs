@@ -10,6 +10,7 @@ mod clustering;
 mod deletes;
 pub(in crate::planner) mod eligible;
 pub(in crate::planner) mod groups;
+mod left;
 mod overlap;
 mod respec;
 pub(in crate::planner) mod route;
@@ -23,7 +24,7 @@ use iceberg::spec::TableMetadata;
 use crate::error::{Error, Result};
 use crate::model::{
     Arrangement, Base, CompactPlan, CompactPolicy, FileFormat, Footer, InputFile, OutputSpec, PlanTotals, RewriteTask,
-    Route, Skipped, TableState, Task, TaskDelete,
+    Route, TableState, Task, TaskDelete,
 };
 use crate::planner::deletes::{Burdens, fates};
 use crate::planner::filter_fields;
@@ -32,6 +33,7 @@ use arrange::Wish;
 pub use clustering::{Clustering, clustering_fields};
 use eligible::Eligible;
 use groups::{Group, Place};
+use left::Left;
 use respec::Sorted;
 pub use size::output_files;
 
@@ -118,28 +120,27 @@ pub fn plan(state: &TableState, policy: &CompactPolicy, now_ms: i64) -> Result<C
     let wish = Wish::of(state, policy)?;
     let mut burdens = Burdens::find(state);
     let mut looks = 0;
-    let (mut groups, mut skipped) = loop {
+    let (mut groups, mut left) = loop {
         if policy.only_deletes {
             break deletes::grouped(state, policy, &burdens)?;
         }
-        let (groups, skipped) = grouped(state, policy, &wish, &burdens)?;
+        let (groups, left) = grouped(state, policy, &wish, &burdens)?;
         let inputs = groups.iter().flat_map(|group| &group.inputs);
         let rewritten: HashSet<&str> = inputs.map(|input| input.path.as_str()).collect();
         // Under a limit, what is left over is for the next run anyway.
         looks += 1;
         let more = looks < MOST_LOOKS_AHEAD && policy.max_files_to_rewrite.is_none();
         if !(more && burdens.look_ahead(state, &rewritten)) {
-            break (groups, skipped);
+            break (groups, left);
         }
     };
     groups::order(state, policy, &mut groups);
-    skipped.extend(groups::limit(state, policy, &wish, &mut groups));
+    left.extend(groups::limit(state, policy, &wish, &mut groups));
     let tasks: Vec<Task> = groups
         .into_iter()
         .enumerate()
         .map(|(id, group)| Task::Rewrite(task(state, policy, &wish, u32::try_from(id).unwrap_or(u32::MAX), group)))
         .collect();
-    skipped.sort_by(|a, b| a.path.cmp(&b.path));
     let deletes = fates(state, policy, &burdens, &tasks);
     let all = || tasks.iter().map(|Task::Rewrite(task)| task);
     let rewrites = || all().filter(|task| !task.route.keeps_files());
@@ -166,7 +167,7 @@ pub fn plan(state: &TableState, policy: &CompactPolicy, now_ms: i64) -> Result<C
         created_ms: now_ms,
         policy: policy.clone(),
         tasks,
-        skipped,
+        skipped: Left::told(state, left),
         deletes,
         totals,
     })
@@ -178,21 +179,20 @@ fn grouped(
     policy: &CompactPolicy,
     wish: &Wish,
     burdens: &Burdens,
-) -> Result<(Vec<Group>, Vec<Skipped>)> {
+) -> Result<(Vec<Group>, Vec<Left>)> {
     let found = Eligible::find(state, policy, burdens)?;
     let Sorted { moves: mut groups, rest, keeps } = respec::sort_out(state, policy, wish, burdens, &found.files)?;
-    let mut skipped = found.skipped;
-    let kept = rest.iter().collect::<HashSet<_>>();
-    let left_alone = keeps.iter().filter(|(file, _)| !kept.contains(file));
-    skipped.extend(left_alone.map(|(file, keep)| respec::skipped(state, *file, keep)));
+    let mut left = found.left;
+    let left_alone = keeps.iter().filter(|(file, _)| rest.binary_search(file).is_err());
+    left.extend(left_alone.map(|(file, keep)| respec::left(state, *file, keep)));
     for partition in groups::by_partition(state, &rest) {
         let keep = partition.iter().find_map(|file| keeps.get(file)).cloned();
-        let (made, left) = groups::of_partition(state, policy, wish, burdens, partition);
+        let (made, others) = groups::of_partition(state, policy, wish, burdens, partition);
         groups.extend(made.into_iter().map(|group| Group { keeps: keep.clone(), ..group }));
-        skipped.extend(left);
+        left.extend(others);
     }
-    respec::explain(state, policy, &keeps, &mut skipped)?;
-    Ok((groups, skipped))
+    respec::explain(state, policy, &keeps, &mut left)?;
+    Ok((groups, left))
 }
 
 fn task(state: &TableState, policy: &CompactPolicy, wish: &Wish, id: u32, mut group: Group) -> RewriteTask {

@@ -35,6 +35,9 @@ impl Burdens {
     /// make another file a candidate, or let a group fit that did not: better done in the same run (I8). Says whether
     /// anything is different.
     pub(in crate::planner) fn look_ahead(&mut self, state: &TableState, rewritten: &HashSet<&str>) -> bool {
+        if state.deletes.is_empty() {
+            return false;
+        }
         let mut then = Self(self.0.clone());
         then.share_out(state, rewritten);
         let mut more = false;

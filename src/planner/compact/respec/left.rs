@@ -4,13 +4,13 @@ use std::collections::HashMap;
 
 use super::output_spec;
 use crate::error::Result;
-use crate::model::{CompactPolicy, KeepSpec, SkipReason, Skipped, TableState};
+use crate::model::{CompactPolicy, KeepSpec, SkipReason, TableState};
+use crate::planner::compact::left::Left;
 
 /// A file that is left alone in an old spec.
-pub(in crate::planner::compact) fn skipped(state: &TableState, file: usize, keep: &KeepSpec) -> Skipped {
-    let data = &state.files[file];
-    let why = SkipReason::KeepsSpec { spec_id: state.partition(data.partition).spec_id, why: keep.clone() };
-    Skipped { path: data.path.clone(), size: data.size, why }
+pub(in crate::planner::compact) fn left(state: &TableState, file: usize, keep: &KeepSpec) -> Left {
+    let spec_id = state.partition(state.files[file].partition).spec_id;
+    Left { file, why: SkipReason::KeepsSpec { spec_id, why: keep.clone() } }
 }
 
 /// Says of files that are left alone in an old spec why that is.
@@ -21,14 +21,13 @@ pub(in crate::planner::compact) fn explain(
     state: &TableState,
     policy: &CompactPolicy,
     keeps: &HashMap<usize, KeepSpec>,
-    left: &mut [Skipped],
+    all: &mut [Left],
 ) -> Result<()> {
     let current = output_spec(state, policy)?.spec_id();
-    for one in left {
-        let Ok(index) = state.files.binary_search_by(|file| file.path.cmp(&one.path)) else { continue };
-        let spec_id = state.partition(state.files[index].partition).spec_id;
-        match keeps.get(&index) {
-            Some(keep) => *one = skipped(state, index, keep),
+    for one in all {
+        let spec_id = state.partition(state.files[one.file].partition).spec_id;
+        match keeps.get(&one.file) {
+            Some(keep) => *one = left(state, one.file, keep),
             None if spec_id != current && one.why == SkipReason::GoodAsItIs => {
                 one.why = SkipReason::OldSpec { spec_id };
             }

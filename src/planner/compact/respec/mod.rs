@@ -24,7 +24,7 @@ use super::size::output_files;
 use crate::error::{Error, Result};
 use crate::model::{CompactPolicy, InputFile, KeepSpec, PickReason, Respec, TableState, TaskReason};
 use crate::planner::deletes::Burdens;
-pub(super) use left::{explain, skipped};
+pub(super) use left::{explain, left};
 use parts::{Item, apart, lowest, partitions};
 use project::{Projector, Span};
 
@@ -36,7 +36,7 @@ const TINY: u64 = 8;
 pub(super) struct Sorted {
     /// Groups of files that move, and of files that are there already.
     pub(super) moves: Vec<Group>,
-    /// Files that are grouped in their own partitions.
+    /// Files that are grouped in their own partitions, ascending.
     pub(super) rest: Vec<usize>,
     /// Why files stay in an old spec, though they were due to move; by their indexes.
     pub(super) keeps: HashMap<usize, KeepSpec>,
@@ -138,9 +138,7 @@ impl Movers<'_> {
         let groups = by_partition(self.state, old)
             .into_iter()
             .flat_map(|files| of_partition(self.state, self.policy, self.wish, self.burdens, files).0);
-        let index =
-            |input: &InputFile| self.state.files.binary_search_by(|file| file.path.as_str().cmp(&input.path)).ok();
-        groups.flat_map(|group| group.inputs).filter_map(|input| index(&input)).collect()
+        groups.flat_map(|group| group.inputs).filter_map(|input| self.state.file_index(&input.path)).collect()
     }
 
     /// Why a file wants a rewrite, if it does.
