@@ -213,9 +213,10 @@ impl<'a> Writing<'a> {
 
     /// Rows of the next row group, so that it has about the right size.
     fn rows_of_a_group(&self) -> u64 {
-        // At least sixteen row groups in a file of the lower edge: each is a range that readers can skip.
+        // At least sixteen row groups in a file of the lower edge: each is a range that readers can skip. Rows that only
+        // move to their partitions need no more than files can be cut at.
         let sorted = !self.job.task.arrangement.is_bin_pack();
-        let most = if sorted { self.job.policy.band_min() / 16 } else { u64::MAX };
+        let most = self.job.policy.band_min() / if sorted { 16 } else { 8 };
         let output = self.job.row_group_bytes.min(most).max(1);
         let rows = output as f64 / (self.row_bytes * self.cutter.ratio().max(0.01)).max(0.01);
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a positive number of rows")]

@@ -129,6 +129,11 @@ async fn should_sort_within_partitions_and_cut_large_ones() {
     let again = bench.rewrite(Route::Sort).await.unwrap();
     assert_eq!((again.rows_out, again.outputs[0].sort_order_id), (8000, None));
     assert_eq!(super::respec::found(&again, &kind).len(), 10);
+    // And rows that have no order of their own.
+    std::fs::remove_dir_all(bench.out()).unwrap();
+    bench.policy.arrangement = Arrangement::BinPack;
+    let moved = bench.rewrite(Route::Sort).await.unwrap();
+    assert!(moved.outputs.len() > super::respec::found(&moved, &kind).len(), "large partitions are cut");
 }
 
 #[tokio::test]
