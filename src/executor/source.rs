@@ -55,6 +55,20 @@ enum Backing {
     Remote(Arc<Store>),
 }
 
+/// Where a column chunk's dictionary page begins, if it has one. Some writers say 0 where they mean that it has none.
+pub(crate) fn dictionary_offset(chunk: &ColumnChunkMetaData) -> Option<i64> {
+    let data = chunk.data_page_offset();
+    chunk.dictionary_page_offset().filter(|offset| (1..data).contains(offset))
+}
+
+/// Where a column chunk lies in its file; nowhere, if its metadata is damaged.
+pub(crate) fn chunk_range(chunk: &ColumnChunkMetaData) -> Option<Range<u64>> {
+    let start = dictionary_offset(chunk).unwrap_or(chunk.data_page_offset());
+    let (start, length) = (u64::try_from(start).ok()?, u64::try_from(chunk.compressed_size()).ok()?);
+    let end = start.checked_add(length).filter(|end| i64::try_from(*end).is_ok())?;
+    Some(start..end)
+}
+
 /// Opens all inputs of a group and reads their footers.
 pub(crate) async fn open_all(store: &Arc<Store>, inputs: &[InputFile]) -> Result<Vec<Source>> {
     let alike = &Alike::default();

@@ -25,14 +25,14 @@ const WHOLE: u64 = 32 << 20;
 
 /// Reads all inputs of a job, row group by row group.
 pub(super) struct Batches<'a> {
-    pub(super) job: &'a Job,
+    job: &'a Job,
     /// The table's columns, and which of them come as numbers.
-    pub(super) numbers: &'a Numbers,
-    pub(super) matched: &'a [Matched],
+    numbers: &'a Numbers,
+    matched: &'a [Matched],
     /// Inputs that are read apart from the others.
-    pub(super) apart: BTreeSet<usize>,
+    apart: BTreeSet<usize>,
     /// Nulls that went with deleted rows, by top-level column.
-    pub(super) removed_nulls: Mutex<HashMap<usize, u64>>,
+    removed_nulls: Mutex<HashMap<usize, u64>>,
 }
 
 /// A row group whose bytes are on their way.
@@ -95,7 +95,7 @@ impl<'a> Batches<'a> {
             if !more {
                 break;
             }
-            self.job.progress.read(u64::try_from(source.metadata.row_group(index).compressed_size()).unwrap_or(0));
+            self.count(number, index);
         }
         Ok(())
     }
@@ -110,10 +110,15 @@ impl<'a> Batches<'a> {
             let fetched = self.job.runtime.block_on(here);
             let chunks = fetched.map_err(|e| Error::internal("reading ahead failed").caused_by(e)).flatten()?;
             self.read(*number, *index, &chunks, WHOLE, &mut |batch| take(batch).map(|()| true))?;
-            let bytes = self.job.sources[*number].metadata.row_group(*index).compressed_size();
-            self.job.progress.read(u64::try_from(bytes).unwrap_or(0));
+            self.count(*number, *index);
         }
         Ok(())
+    }
+
+    /// Counts a row group as read.
+    fn count(&self, number: usize, index: usize) {
+        let bytes = self.job.sources[number].metadata.row_group(index).compressed_size();
+        self.job.progress.read(u64::try_from(bytes).unwrap_or(0));
     }
 
     fn fetch(&self, group: Option<&(usize, usize)>) -> Option<Coming> {
@@ -192,13 +197,12 @@ impl<'a> Batches<'a> {
             at += rows as u64;
             let mut left = rows;
             if let Some(living) = &living {
+                let mut all = self.removed_nulls.lock().unwrap_or_else(PoisonError::into_inner);
                 for (root, array) in values.iter_mut().enumerate() {
                     let nulls = array.null_count();
                     *array =
                         filter(array, living).map_err(|e| Error::internal("rows can't be left out").caused_by(e))?;
-                    let removed = (nulls - array.null_count()) as u64;
-                    let mut all = self.removed_nulls.lock().unwrap_or_else(PoisonError::into_inner);
-                    *all.entry(root).or_default() += removed;
+                    *all.entry(root).or_default() += (nulls - array.null_count()) as u64;
                 }
                 left = living.true_count();
             }

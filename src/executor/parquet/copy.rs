@@ -13,7 +13,7 @@ use super::{Output, writer_properties};
 use crate::error::{Error, Result};
 use crate::executor::cut::Cutter;
 use crate::executor::sink::Sink;
-use crate::executor::source::{Chunks, Source};
+use crate::executor::source::{Chunks, Source, chunk_range, dictionary_offset};
 use crate::executor::{Job, Written};
 use crate::lake::damaged;
 use crate::lake::parquet_schema::{schema_hash, write_schema};
@@ -132,19 +132,12 @@ impl Copy {
 }
 
 /// Some writers say 0 where they mean "no dictionary".
-fn dictionary(chunk: &ColumnChunkMetaData) -> Option<i64> {
-    chunk.dictionary_page_offset().filter(|offset| *offset > 0)
-}
-
 /// Where a chunk lies in its file.
 fn place(chunk: &ColumnChunkMetaData) -> parquet::errors::Result<Range<u64>> {
-    let (start, length) = (dictionary(chunk).unwrap_or(chunk.data_page_offset()), chunk.compressed_size());
-    match (u64::try_from(start), u64::try_from(length)) {
-        (Ok(start), Ok(length)) if start.checked_add(length).is_some_and(|end| i64::try_from(end).is_ok()) => {
-            Ok(start..start + length)
-        }
-        _ => Err(ParquetError::General(format!("a column chunk of {length} bytes at {start}"))),
-    }
+    chunk_range(chunk).ok_or_else(|| {
+        let (start, length) = (chunk.data_page_offset(), chunk.compressed_size());
+        ParquetError::General(format!("a column chunk of {length} bytes at {start}"))
+    })
 }
 
 /// The chunk's metadata at its new place, under our own column descriptor: equal in everything that matters (the schema
@@ -161,7 +154,7 @@ fn rehome(
         .set_total_uncompressed_size(chunk.uncompressed_size())
         .set_num_values(chunk.num_values())
         .set_data_page_offset(chunk.data_page_offset().saturating_add(by))
-        .set_dictionary_page_offset(dictionary(chunk).map(|offset| offset + by))
+        .set_dictionary_page_offset(dictionary_offset(chunk).map(|offset| offset + by))
         .set_unencoded_byte_array_data_bytes(chunk.unencoded_byte_array_data_bytes())
         .set_repetition_level_histogram(chunk.repetition_level_histogram().cloned())
         .set_definition_level_histogram(chunk.definition_level_histogram().cloned());

@@ -2,6 +2,7 @@
 //! are in the order of its values. Numbers are compared and moved instead of texts, spilled in their place, and written as
 //! what they are: the indices of a dictionary. No value is hashed on the way but those of the inputs' dictionaries.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
@@ -20,7 +21,7 @@ use super::merge::{Known, Rules};
 use crate::error::{Context, Error, Result};
 use crate::executor::Job;
 use crate::executor::columns::Matched;
-use crate::executor::source::{Chunks, Source};
+use crate::executor::source::{Chunks, Source, dictionary_offset};
 use crate::executor::threads::guarded;
 use crate::lake::damaged;
 use crate::lake::parquet_schema::WriteSchema;
@@ -68,25 +69,30 @@ impl Numbers {
         let places: Vec<Place> =
             roots.filter_map(|root| dictionaries(job, schema, matched, rules, root)).flatten().collect();
         let mut values: BTreeMap<usize, BTreeSet<Box<[u8]>>> = BTreeMap::new();
+        // Columns that are too large: what is left of them is not read.
+        let over: RefCell<HashSet<usize>> = RefCell::default();
         let reading = futures::stream::iter(places).map(|place| {
-            let (number, group, _, leaf) = place;
-            let source = job.sources[number].clone();
+            let (number, group, root, leaf) = place;
+            let (source, over) = (job.sources[number].clone(), &over);
             async move {
+                if over.borrow().contains(&root) {
+                    return Ok((place, None));
+                }
                 let chunk = source.metadata.row_group(group).column(leaf);
                 let window = source.window(dictionary_range(chunk).unwrap_or(0..0)).await?;
-                Ok::<_, Error>((place, window))
+                Ok::<_, Error>((place, Some(window)))
             }
         });
         let mut coming = reading.buffered(READ_AT_ONCE);
         let mut bytes = 0;
-        let mut over: HashSet<usize> = HashSet::new();
         while let Some(((number, group, root, leaf), window)) = job.runtime.block_on(coming.try_next())? {
+            let Some(window) = window.filter(|_| !over.borrow().contains(&root)) else { continue };
             let source = &job.sources[number];
             let chunk = source.metadata.row_group(group).column(leaf);
             let page =
                 guarded(|| dictionary(source, chunk, window)).while_doing(|| format!("reading {}", source.path))?;
             let found = values.entry(root).or_default();
-            for value in page.values().filter(|_| !over.contains(&root)) {
+            for value in page.values() {
                 if !found.contains(value) {
                     bytes += value.len() + BESIDE_VALUE;
                     found.insert(value.into());
@@ -94,13 +100,13 @@ impl Numbers {
             }
             if bytes > MOST_BYTES {
                 // The column that is read is the one that is too much.
-                over.insert(root);
+                over.borrow_mut().insert(root);
                 let gone = std::mem::take(found);
                 bytes -= gone.iter().map(|value| value.len() + BESIDE_VALUE).sum::<usize>();
             }
         }
         let rows: u64 = job.sources.iter().map(Source::rows).sum();
-        values.retain(|root, found| !over.contains(root) && rows >= found.len() as u64 * REPEATED);
+        values.retain(|root, found| !over.borrow().contains(root) && rows >= found.len() as u64 * REPEATED);
         Self::of(&schema.arrow, values)
     }
 
@@ -223,9 +229,9 @@ fn is_index(encoding: Encoding) -> bool {
 
 /// Where a chunk's dictionary page lies.
 fn dictionary_range(chunk: &ColumnChunkMetaData) -> Option<std::ops::Range<u64>> {
-    let start = u64::try_from(chunk.dictionary_page_offset().filter(|offset| *offset > 0)?).ok()?;
+    let start = u64::try_from(dictionary_offset(chunk)?).ok()?;
     let end = u64::try_from(chunk.data_page_offset()).ok()?;
-    (start < end && end - start <= MOST_BYTES as u64).then_some(start..end)
+    (end - start <= MOST_BYTES as u64).then_some(start..end)
 }
 
 /// Reads a dictionary page.

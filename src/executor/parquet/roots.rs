@@ -17,7 +17,7 @@ use super::pieces::Piece;
 use super::rewrite::{RowGroup, Work, lock};
 use crate::error::{Context, Error, Result};
 use crate::executor::columns::id;
-use crate::executor::source::Source;
+use crate::executor::source::{Source, chunk_range};
 use crate::executor::threads::guarded;
 use crate::lake::damaged;
 use crate::lake::parquet_schema::{is_decimal, promoted_leaf, same_leaf};
@@ -183,7 +183,10 @@ fn moved_leaf(
         if flat && metadata.num_values() != row_group.num_rows() {
             return stopped(Stop::Damaged("its values are not as many as its rows".into()), Some(source));
         }
-        let bytes = input.chunks.read(range_of(metadata), &mut buffer).map_err(|e| damaged(&source.path, e))?;
+        let Some(range) = chunk_range(metadata) else {
+            return stopped(Stop::Damaged("it lies nowhere in its file".into()), Some(source));
+        };
+        let bytes = input.chunks.read(range, &mut buffer).map_err(|e| damaged(&source.path, e))?;
         let after = rows.saturating_sub(piece.offset).saturating_sub(piece.rows);
         let ranges = [(false, piece.offset), (true, piece.rows), (false, after)];
         let number = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
@@ -210,14 +213,6 @@ fn bad_pages(column: &str, source: Option<&Source>, what: &str) -> Error {
     let file = source.map_or("an input", |source| source.path.as_str());
     Error::corrupt(format!("column {column} of {file} is damaged: {what}"))
         .hint("restore the file, or roll the table back to a snapshot without it; nothing was changed")
-}
-
-/// Where a column chunk lies. Some writers say 0 where they mean "no dictionary".
-fn range_of(chunk: &ColumnChunkMetaData) -> Range<u64> {
-    let data = chunk.data_page_offset();
-    let start = chunk.dictionary_page_offset().filter(|offset| (1..data).contains(offset)).unwrap_or(data);
-    let start = u64::try_from(start).unwrap_or(0);
-    start..start.saturating_add(u64::try_from(chunk.compressed_size()).unwrap_or(0))
 }
 
 /// Decodes and encodes.
