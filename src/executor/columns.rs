@@ -6,7 +6,7 @@
 use std::sync::{Arc, LazyLock};
 
 use arrow_array::cast::AsArray;
-use arrow_array::{Array, ArrayRef, ListArray, MapArray, StructArray, new_null_array};
+use arrow_array::{Array, ArrayRef, ListArray, MapArray, StructArray, make_array, new_null_array};
 use arrow_cast::{CastOptions, cast_with_options};
 use arrow_schema::{DataType, Field, FieldRef, Fields, Schema, TimeUnit};
 use iceberg::spec::{DEFAULT_SCHEMA_NAME_MAPPING, Literal, MappedField, NameMapping, SchemaRef};
@@ -165,7 +165,15 @@ impl<'a> Context<'a> {
             (have, want) if have == want => Ok(values.clone()),
             (have, want) if may_become(have, want) => {
                 let strict = CastOptions { safe: false, ..CastOptions::default() };
-                cast_with_options(values, want, &strict).map_err(failed)
+                match (have, want) {
+                    // INT96 has no zone; what writers mean is UTC, so that instants stay the numbers that they are.
+                    (DataType::Timestamp(_, None), DataType::Timestamp(unit, Some(_))) => {
+                        let local = cast_with_options(values, &DataType::Timestamp(*unit, None), &strict);
+                        let instants = local.map_err(failed)?.to_data().into_builder().data_type(want.clone());
+                        Ok(make_array(instants.build().map_err(failed)?))
+                    }
+                    _ => cast_with_options(values, want, &strict).map_err(failed),
+                }
             }
             (have, want) => {
                 Err(Error::unsupported(format!("column {} is {have} in a file and {want} in the table", to.name()))

@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use arrow_schema::{DataType, Field, Schema, SchemaRef as ArrowSchemaRef, TimeUnit};
+use arrow_schema::{DataType, Field, FieldRef, Schema, SchemaRef as ArrowSchemaRef, TimeUnit};
 use bytes::{Buf, Bytes};
 use futures::{StreamExt, TryStreamExt};
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
@@ -155,20 +155,23 @@ fn as_arrays(metadata: &Arc<ParquetMetaData>) -> parquet::errors::Result<ArrowRe
     if int96.is_empty() {
         return Ok(plain);
     }
-    // INT96 reaches years that nanoseconds can't: read it as microseconds, which is what Iceberg has.
-    let fields: Vec<Field> = plain
-        .schema()
-        .fields()
-        .iter()
-        .enumerate()
-        .map(|(index, field)| match field.data_type() {
-            DataType::Timestamp(TimeUnit::Nanosecond, zone) if int96.contains(&index) => {
-                field.as_ref().clone().with_data_type(DataType::Timestamp(TimeUnit::Microsecond, zone.clone()))
-            }
-            _ => field.as_ref().clone(),
-        })
+    let fields = plain.schema().fields().iter().enumerate();
+    let fields: Vec<Field> = fields
+        .map(|(index, field)| if int96.contains(&index) { micros(field) } else { field.as_ref().clone() })
         .collect();
     ArrowReaderMetadata::try_new(metadata.clone(), options.with_schema(Arc::new(Schema::new(fields))))
+}
+
+/// INT96 reaches years that nanoseconds can't: it is read as microseconds, which is what Iceberg has; inside of others, too.
+fn micros(field: &Field) -> Field {
+    let inner = |field: &FieldRef| Arc::new(micros(field));
+    field.clone().with_data_type(match field.data_type() {
+        DataType::Timestamp(TimeUnit::Nanosecond, zone) => DataType::Timestamp(TimeUnit::Microsecond, zone.clone()),
+        DataType::Struct(fields) => DataType::Struct(fields.iter().map(inner).collect()),
+        DataType::List(item) => DataType::List(inner(item)),
+        DataType::Map(entries, sorted) => DataType::Map(inner(entries), *sorted),
+        other => other.clone(),
+    })
 }
 
 impl Source {

@@ -14,6 +14,7 @@ mod crash;
 mod deletes;
 mod deploy;
 mod expire;
+mod foreign;
 mod maintain;
 mod manifests;
 mod metrics;

@@ -70,8 +70,8 @@ fn stuck(state: &TableState, inputs: &[InputFile]) -> Option<Codec> {
 /// Whether pages in a codec can be moved without decoding their values.
 fn moves(codec: Codec) -> bool {
     match codec {
-        Codec::Uncompressed | Codec::Snappy | Codec::Gzip | Codec::Lz4Raw | Codec::Zstd => true,
-        Codec::Lzo | Codec::Brotli | Codec::Lz4 => false,
+        Codec::Uncompressed | Codec::Snappy | Codec::Gzip | Codec::Brotli | Codec::Lz4Raw | Codec::Zstd => true,
+        Codec::Lzo | Codec::Lz4 => false,
     }
 }
 

@@ -7,6 +7,9 @@ use zstd::bulk::{Compressor, Decompressor};
 
 use super::stop::{Result, Stop, damaged, unfit};
 
+/// Compressed bytes that Brotli takes at a time.
+const BROTLI_BUFFER: usize = 8 << 10;
+
 /// A worker's contexts.
 pub(super) struct Codecs {
     snappy: snap::raw::Decoder,
@@ -34,6 +37,15 @@ impl Codecs {
             out.clear();
             out.extend_from_slice(body);
             return Ok(());
+        }
+        if let Compression::BROTLI(_) = codec {
+            // What it becomes can't be told from its size: room is made as it comes.
+            out.clear();
+            let mut stream = brotli_decompressor::Decompressor::new(body, BROTLI_BUFFER).take(size as u64 + 1);
+            return match stream.read_to_end(out) {
+                Ok(made) if made == size => Ok(()),
+                _ => damaged("a page can't be decompressed"),
+            };
         }
         // Before room is made for it: a header that lies must not reserve its lie.
         let plausible = match codec {
@@ -105,5 +117,6 @@ pub(crate) fn is_known(codec: Compression) -> bool {
             | Compression::ZSTD(_)
             | Compression::LZ4_RAW
             | Compression::GZIP(_)
+            | Compression::BROTLI(_)
     )
 }

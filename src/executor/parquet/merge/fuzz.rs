@@ -125,7 +125,7 @@ pub fn check(input: &[u8]) -> Checked {
 pub(super) fn input(metadata: &ColumnChunkMetaData, flags: u8, rows: u32, chunk: &[u8]) -> Vec<u8> {
     let column = metadata.column_descr();
     let byte = |n: usize| u8::try_from(n).unwrap();
-    let codec = (0..5).find(|n| std::mem::discriminant(&codec(*n)) == std::mem::discriminant(&metadata.compression()));
+    let codec = (0..6).find(|n| std::mem::discriminant(&codec(*n)) == std::mem::discriminant(&metadata.compression()));
     let kind = PHYSICAL.iter().position(|(kind, _)| *kind == column.physical_type()).unwrap();
     let levels = byte(usize::try_from(column.max_def_level() * 4 + column.max_rep_level()).unwrap());
     let length = byte(usize::try_from(column.type_length().max(0)).unwrap());
@@ -138,11 +138,12 @@ pub(super) fn input(metadata: &ColumnChunkMetaData, flags: u8, rows: u32, chunk:
 }
 
 fn codec(number: u8) -> Compression {
-    match number % 5 {
+    match number % 6 {
         0 => Compression::UNCOMPRESSED,
         1 => Compression::SNAPPY,
         2 => Compression::GZIP(Default::default()),
         3 => Compression::LZ4_RAW,
+        4 => Compression::BROTLI(Default::default()),
         _ => Compression::ZSTD(Default::default()),
     }
 }

@@ -111,6 +111,7 @@ fn properties(rng: &mut StdRng, schema: &Schema) -> WriterProperties {
         Compression::ZSTD(Default::default()),
         Compression::GZIP(Default::default()),
         Compression::LZ4_RAW,
+        Compression::BROTLI(Default::default()),
     ];
     let second = rng.random_bool(0.5);
     let mut builder = WriterProperties::builder()
