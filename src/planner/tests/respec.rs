@@ -1,5 +1,8 @@
 //! Files of older partition specs: what moves, together with what, what stays, and that it ends (I8).
 
+use std::sync::Arc;
+
+use iceberg::spec::TableMetadata;
 use insta::assert_snapshot;
 use proptest::prelude::*;
 
@@ -21,6 +24,13 @@ impl Table {
         for n in 0..count {
             self = self.old(&format!("{prefix}{n:02}"), size, years);
         }
+        self
+    }
+
+    /// The table is no longer partitioned: spec 0 is the current one.
+    fn unpartitioned(mut self) -> Self {
+        let builder = TableMetadata::clone(&self.state.metadata).into_builder(None);
+        self.state.metadata = Arc::new(builder.set_default_partition_spec(0).unwrap().build().unwrap().metadata);
         self
     }
 }
@@ -105,6 +115,15 @@ fn should_move_files_to_an_older_spec_when_that_is_asked_for() {
 }
 
 #[test]
+fn should_leave_partitions_alone_that_nothing_is_wrong_with_when_a_table_is_no_longer_partitioned() {
+    let good = Table::new().file("a", 2020, 450 * MIB, Codec::Zstd).file("b", 2021, 450 * MIB, Codec::Zstd);
+    assert!(plan(&good.unpartitioned().state, &default(), 0).unwrap().is_empty());
+    let small = Table::new().files("a", 6, 2020, 100 * MIB, Codec::Zstd).file("b", 2021, 450 * MIB, Codec::Zstd);
+    let made = plan(&small.unpartitioned().state, &default(), 0).unwrap();
+    assert_eq!((made.totals.input_files, made.rewrites().next().unwrap().spec_id), (6, 0));
+}
+
+#[test]
 fn should_apply_the_deletes_of_the_old_spec() {
     let table = Table::new()
         .olds("old", 5, 60 * MIB, (2021, 2021))
@@ -167,7 +186,7 @@ fn should_not_scatter_the_files_of_a_group_over_too_many_partitions() {
 fn any_table() -> impl Strategy<Value = Table> {
     let size = prop_oneof![4 => 1u64..20, 2 => 20u64..300, 1 => 300u64..600, 1 => 900u64..2000];
     let file = (size, 0u8..4, 2020i32..2025, 0i32..4, any::<bool>());
-    prop::collection::vec(file, 0..40).prop_map(|files| {
+    (prop::collection::vec(file, 0..40), 0u8..4).prop_map(|(files, turned)| {
         let mut table = Table::new();
         for (n, (size, kind, year, more, snappy)) in files.into_iter().enumerate() {
             let (name, size) = (format!("f{n:03}"), size * MIB);
@@ -178,7 +197,7 @@ fn any_table() -> impl Strategy<Value = Table> {
                 _ => table.old(&name, size, (year, year)),
             };
         }
-        table
+        if turned == 0 { table.unpartitioned() } else { table }
     })
 }
 

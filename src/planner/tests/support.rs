@@ -282,12 +282,12 @@ fn years_of(file: &DataFile) -> Option<(i32, i32)> {
     Some((year(&bounds.lower)?, year(&bounds.upper)?))
 }
 
-/// Moves rows to the years that they are of; those of one file are spread over its years evenly.
+/// Moves rows to the years that they are of, or to no partition; those of one file are spread over its years evenly.
 fn move_rows(after: &mut TableState, plan: &CompactPlan, task: &RewriteTask, error: f64) -> u64 {
     let read: u64 = task.inputs.iter().map(|input| input.size).sum();
     let ratio = task.output.bytes as f64 * error / read as f64;
     let mut by_year: BTreeMap<i32, (u64, u64)> = BTreeMap::new();
-    let mut written = 0;
+    let (mut written, mut all) = (0, (i32::MAX, i32::MIN));
     for input in &task.inputs {
         let at = after.files.iter().position(|file| file.path == input.path).unwrap();
         let file = after.files.remove(at);
@@ -295,10 +295,11 @@ fn move_rows(after: &mut TableState, plan: &CompactPlan, task: &RewriteTask, err
             1 => (file.partition.0 as i32 + 2019, file.partition.0 as i32 + 2019),
             _ => years_of(&file).unwrap_or((2020, 2020)),
         };
+        all = (all.0.min(years.0), all.1.max(years.1));
         let count = (years.1 - years.0 + 1) as u64;
         let rows = input.records - input.deleted;
         for (n, year) in (years.0..=years.1).enumerate() {
-            let sum = by_year.entry(year).or_default();
+            let sum = by_year.entry(if task.spec_id == 0 { 0 } else { year }).or_default();
             sum.0 += file.size / count;
             sum.1 += rows / count + u64::from((n as u64) < rows % count);
         }
@@ -313,7 +314,8 @@ fn move_rows(after: &mut TableState, plan: &CompactPlan, task: &RewriteTask, err
             let file = after.files.iter_mut().find(|file| file.path == name).unwrap();
             file.records = rows / files + u64::from(n < rows % files);
             (file.sequence_number, file.file_sequence_number) = (9, 10);
-            between(file, year, year);
+            let (first, last) = if year == 0 { all } else { (year, year) };
+            between(file, first, last);
             written += total / files;
         }
     }

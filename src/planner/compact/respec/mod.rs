@@ -163,8 +163,8 @@ impl Movers<'_> {
     /// Whether the files of one new partition are worth a rewrite.
     fn worth_it(&self, part: &[Item]) -> bool {
         let inputs = part.iter().map(|item| self.input(item.file)).collect();
-        let place = Place::Own(self.state.files[part[0].file].partition);
-        worth(self.state, self.policy, self.wish, place, inputs).is_ok()
+        let place = part.first().map(|item| Place::Own(self.state.files[item.file].partition));
+        place.is_some_and(|place| worth(self.state, self.policy, self.wish, place, inputs).is_ok())
     }
 
     /// Whether old files should move; they decide alone, so that the answer stays when they stay. `whole`: they make a

@@ -18,7 +18,8 @@ pub(super) struct Item {
 
 /// Divides files into parts without a new partition in common.
 pub(super) fn apart(items: Vec<Item>, fields: usize) -> Vec<Vec<Item>> {
-    let mut parts = vec![items];
+    // No files are no part, also where no field divides them.
+    let mut parts = if items.is_empty() { Vec::new() } else { vec![items] };
     for field in 0..fields {
         parts = parts.into_iter().flat_map(|part| split(part, field)).collect();
     }
