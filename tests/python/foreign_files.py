@@ -41,7 +41,8 @@ SCHEMA = Schema(
     NestedField(14, "blob", BinaryType()),
     NestedField(15, "flag", BooleanType()),
     NestedField(16, "numbers", ListType(18, LongType(), element_required=False)),
-    NestedField(17, "nested", StructType(NestedField(19, "a", StringType()), NestedField(20, "b", LongType()))),
+    NestedField(17, "nested", StructType(NestedField(19, "a", StringType()), NestedField(20, "b", LongType()),
+                                            NestedField(21, "t", TimestamptzType()))),
 )
 CODECS = ["none", "snappy", "gzip", "brotli", "zstd", "lz4"]
 COMPARED = ["id", "i", "l", "small", "middle", "wide", "day", "few", "many", "flag"]
@@ -73,7 +74,8 @@ def rows(rng, first, count):
         "few": column(lambda n: f"é{n % 9}"), "many": column(lambda n: f"text of row {n}" * (1 + n % 3)),
         "blob": column(lambda n: bytes([n % 256]) * (n % 40)), "flag": column(lambda n: n % 2 == 0),
         "numbers": column(lambda n: [None if m % 3 == 1 else m for m in range(n % 5)]),
-        "nested": column(lambda n: {"a": None if n % 5 == 0 else f"x{n % 4}", "b": n}),
+        "nested": column(lambda n: {"a": None if n % 5 == 0 else f"x{n % 4}", "b": n,
+                                    "t": when(n).replace(tzinfo=datetime.timezone.utc)}),
     }
     return pa.table(columns, schema=schema_to_pyarrow(SCHEMA, include_field_ids=True))
 
@@ -107,7 +109,7 @@ def by_duckdb(rng, table, path):
     connection.register("lines", table)
     ids = {field.name: field.field_id for field in SCHEMA.fields}
     ids["numbers"] = "{__duckdb_field_id: 16, element: 18}"
-    ids["nested"] = "{__duckdb_field_id: 17, a: 19, b: 20}"
+    ids["nested"] = "{__duckdb_field_id: 17, a: 19, b: 20, t: 21}"
     ids = ", ".join(f"{name}: {id}" for name, id in ids.items())
     codec, version = rng.choice(["uncompressed", "snappy", "gzip", "zstd", "lz4_raw"]), rng.choice(["V1", "V2"])
     connection.execute(f"COPY (SELECT * FROM lines) TO '{path}' (FORMAT parquet, FIELD_IDS {{{ids}}}, COMPRESSION {codec}, "
