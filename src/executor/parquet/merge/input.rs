@@ -62,6 +62,8 @@ pub(super) struct Chunk<'a> {
     bytes: &'a [u8],
     codec: Compression,
     at: usize,
+    /// Whether a data page was read.
+    begun: bool,
     levels_left: usize,
     uncompressed_left: usize,
     pub(super) dictionary: Option<Dictionary>,
@@ -86,6 +88,7 @@ impl<'a> Chunk<'a> {
             bytes,
             codec: metadata.compression(),
             at: 0,
+            begun: false,
             levels_left: size(metadata.num_values())?,
             uncompressed_left: size(metadata.uncompressed_size())?,
             dictionary: None,
@@ -192,6 +195,9 @@ impl<'a> Chunk<'a> {
             }
             Kind::Dictionary { .. } | Kind::Other => return damaged("no data page"),
         };
+        if !std::mem::replace(&mut self.begun, true) && max_r > 0 && page.repetition.count(0..1, 0) == 0 {
+            return damaged("a column chunk begins within a row");
+        }
         page.begin(levels);
         let defined = page.definition.count(0..levels, max_d);
         self.decode(used, at, defined, page)?;

@@ -307,6 +307,19 @@ fn check_statistics(out: &Bytes, expected: &RecordBatch, rules: &Rules) {
     }
 }
 
+/// What the fuzzer found, once each.
+#[test]
+fn should_refuse_what_was_found() {
+    let cases = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fuzz/cases");
+    let mut count = 0;
+    for case in std::fs::read_dir(cases).unwrap() {
+        let path = case.unwrap().path();
+        assert_eq!(fuzz::check(&std::fs::read(&path).unwrap()), Checked::Refused, "{}", path.display());
+        count += 1;
+    }
+    assert!(count > 0);
+}
+
 /// Damage must end in an error, or in the values that another reader finds as well; never in a panic. With
 /// `ICEWRIGHT_FUZZ_SEEDS` the sound chunks go to that folder, for the fuzzer to begin with.
 #[test]
