@@ -31,11 +31,10 @@ impl Written<'_> {
         for file in &outcome.outputs {
             // Vectors of several partitions may be in one file: each is of the partition of its data file.
             let data_file = file.vector.as_ref().map(|vector| vector.data_file.as_str());
-            let Some(Live { spec_id, entry, .. }) = data_file.or(first).and_then(|path| gone.found.live.get(path))
+            let Some(Live { spec_id, partition, .. }) = data_file.or(first).and_then(|path| gone.found.live.get(path))
             else {
                 return Err(Error::internal(format!("{} is about no live input", file.path)));
             };
-            let partition = entry.data_file().partition();
             let made = match &file.vector {
                 Some(vector) => vector_file(file, vector, *spec_id, partition)?,
                 None => position_file(file, *spec_id, partition)?,

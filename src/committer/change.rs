@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use iceberg::spec::{DataContentType, DataFile, DataFileFormat};
+use iceberg::spec::{DataContentType, DataFile, DataFileFormat, Struct};
 
 /// What a commit changes, in figures.
 #[derive(Debug, Default)]
@@ -54,6 +54,14 @@ impl Change {
     pub(super) fn add(&mut self, file: &DataFile) {
         self.added.count(file);
         self.partitions.insert(format!("{:?}", file.partition()));
+    }
+
+    /// A data file that goes, by its figures.
+    pub(super) fn remove_data(&mut self, size: u64, records: u64, partition: &Struct) {
+        self.removed.bytes += size;
+        self.removed.files += 1;
+        self.removed.records += records;
+        self.partitions.insert(format!("{partition:?}"));
     }
 
     pub(super) fn remove(&mut self, file: &DataFile) {

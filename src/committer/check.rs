@@ -12,12 +12,13 @@ use iceberg::spec::{
 use super::moved::MovedTo;
 use super::retire::{content_of, key_of};
 use super::{DropReason, Dropped};
-use crate::error::{Context, Result};
-use crate::lake::manifests::{MANIFESTS_AT_ONCE, read_current};
-use crate::lake::{LoadedTable, RowIds};
+use crate::error::{Context, Error, Result};
+use crate::lake::manifests::{MANIFESTS_AT_ONCE, read_current, read_current_live};
+use crate::lake::{LiveEntries, LoadedTable};
 use crate::model::{AppliedDelete, Base, DeleteContent, DeleteKey, Outcome, Route};
 
-/// Looks at fresh metadata on every attempt; remembers what it has read (manifests never change).
+/// Looks at fresh metadata on every attempt; remembers what it has read (manifests never change). Of data manifests that is
+/// a few numbers an input: a commit may replace a million files.
 #[derive(Debug)]
 pub(super) struct Check<'a> {
     base: &'a Base,
@@ -40,30 +41,41 @@ pub(super) struct Check<'a> {
     moved: BTreeMap<u32, &'a Outcome>,
     /// Data manifests that hold none of the inputs.
     strangers: HashSet<String>,
-    /// Data manifests that hold inputs.
-    holders: HashMap<String, Arc<Manifest>>,
+    /// Data manifests that hold inputs, and those.
+    holders: HashMap<String, Vec<(&'a str, Live)>>,
+    /// Partitions of inputs, each once.
+    partitions: HashSet<Arc<Struct>>,
     /// Delete manifests.
     deletes: HashMap<String, Arc<Manifest>>,
 }
 
 /// What a check found.
 #[derive(Debug)]
-pub(super) struct Found {
+pub(super) struct Found<'a> {
     /// Groups that can't be committed.
     pub(super) dropped: Vec<Dropped>,
-    /// Manifests that hold inputs, by path.
-    pub(super) holders: HashMap<String, Arc<Manifest>>,
+    /// Manifests that hold inputs, by path, and the tasks that those are of.
+    pub(super) holders: HashMap<String, HashSet<u32>>,
     /// Every input that is live, by path.
-    pub(super) live: HashMap<String, Live>,
+    pub(super) live: HashMap<&'a str, Live>,
 }
 
 /// A live input.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Live {
     pub(super) spec_id: i32,
-    pub(super) entry: ManifestEntryRef,
+    pub(super) partition: Arc<Struct>,
+    pub(super) records: u64,
+    pub(super) size: u64,
+    pub(super) sequence_number: i64,
     /// Its own, or inherited.
     pub(super) first_row_id: Option<i64>,
+}
+
+/// A manifest that was read.
+enum Read {
+    Data(LiveEntries),
+    Deletes(Manifest),
 }
 
 impl<'a> Check<'a> {
@@ -97,6 +109,7 @@ impl<'a> Check<'a> {
             moved: outcomes.iter().filter(|outcome| !outcome.from_specs.is_empty()).map(|o| (o.task, o)).collect(),
             strangers: HashSet::new(),
             holders: HashMap::new(),
+            partitions: HashSet::new(),
             deletes: HashMap::new(),
         }
     }
@@ -106,9 +119,9 @@ impl<'a> Check<'a> {
         self.deletes.get(manifest).map(|manifest| manifest.entries()).unwrap_or_default()
     }
 
-    /// A data manifest that holds inputs.
-    pub(super) fn holder(&self, manifest: &str) -> Option<&Arc<Manifest>> {
-        self.holders.get(manifest)
+    /// Whether a data manifest holds inputs.
+    pub(super) fn holds_inputs(&self, manifest: &str) -> bool {
+        self.holders.contains_key(manifest)
     }
 
     /// A delete manifest that was read.
@@ -142,29 +155,21 @@ impl<'a> Check<'a> {
     }
 
     /// Checks all groups against the current manifests.
-    pub(super) async fn run(&mut self, table: &LoadedTable, list: &[ManifestFile]) -> Result<Found> {
+    pub(super) async fn run(&mut self, table: &LoadedTable, list: &[ManifestFile]) -> Result<Found<'a>> {
         self.read(table, list).await.while_doing(|| format!("checking the inputs in {}", table.name))?;
-        let here: HashSet<&str> = list.iter().map(|manifest| manifest.manifest_path.as_str()).collect();
-        let mut live: HashMap<String, Live> = HashMap::new();
+        let mut live: HashMap<&str, Live> = HashMap::new();
         let mut reasons: HashMap<u32, DropReason> = HashMap::new();
-        let holders: HashMap<String, Arc<Manifest>> = self
-            .holders
-            .iter()
-            .filter(|(path, _)| here.contains(path.as_str()))
-            .map(|(path, manifest)| (path.clone(), manifest.clone()))
-            .collect();
+        let mut holders: HashMap<String, HashSet<u32>> = HashMap::new();
         for file in list {
-            let entries = holders.get(&file.manifest_path).map(|manifest| manifest.entries()).unwrap_or_default();
-            let mut row_ids = RowIds::of(file);
-            for entry in entries.iter().filter(|entry| entry.status != ManifestStatus::Deleted) {
-                let first_row_id = row_ids.of_file(entry.data_file().first_row_id(), entry.record_count());
-                let Some(task) = self.inputs.get(entry.file_path()) else { continue };
-                if first_row_id.is_some() && self.without_ids.contains(task) {
-                    let path = entry.file_path().to_owned();
-                    reasons.entry(*task).or_insert(DropReason::RowsGotIds { path });
+            let Some(inputs) = self.holders.get(&file.manifest_path) else { continue };
+            let tasks = holders.entry(file.manifest_path.clone()).or_default();
+            for (path, found) in inputs {
+                let Some(task) = self.inputs.get(path) else { continue };
+                tasks.insert(*task);
+                if found.first_row_id.is_some() && self.without_ids.contains(task) {
+                    reasons.entry(*task).or_insert_with(|| DropReason::RowsGotIds { path: (*path).to_owned() });
                 }
-                let found = Live { spec_id: file.partition_spec_id, entry: entry.clone(), first_row_id };
-                live.insert(entry.file_path().to_owned(), found);
+                live.insert(path, found.clone());
             }
         }
         let mut paths: Vec<_> = self.inputs.iter().collect();
@@ -210,18 +215,48 @@ impl<'a> Check<'a> {
             .cloned()
             .collect();
         let mut reading = futures::stream::iter(unknown)
-            .map(|file| async move { read_current(table, &file).await.map(|manifest| (file, manifest)) })
+            .map(|file| async move {
+                let read = match file.content {
+                    ManifestContentType::Data => Read::Data(read_current_live(table, &file).await?),
+                    ManifestContentType::Deletes => Read::Deletes(read_current(table, &file).await?),
+                };
+                Ok::<_, Error>((file, read))
+            })
             .buffer_unordered(MANIFESTS_AT_ONCE);
-        while let Some((file, manifest)) = reading.try_next().await? {
-            if file.content == ManifestContentType::Deletes {
-                self.deletes.insert(file.manifest_path, Arc::new(manifest));
-            } else if manifest.entries().iter().any(|entry| self.inputs.contains_key(entry.file_path())) {
-                self.holders.insert(file.manifest_path, Arc::new(manifest));
-            } else {
-                self.strangers.insert(file.manifest_path);
+        while let Some((file, read)) = reading.try_next().await? {
+            match read {
+                Read::Deletes(manifest) => drop(self.deletes.insert(file.manifest_path, Arc::new(manifest))),
+                Read::Data(manifest) => {
+                    let inputs = self.inputs_in(file.partition_spec_id, manifest);
+                    if inputs.is_empty() {
+                        self.strangers.insert(file.manifest_path);
+                    } else {
+                        self.holders.insert(file.manifest_path, inputs);
+                    }
+                }
             }
         }
         Ok(())
+    }
+
+    /// The inputs among the live files of a manifest.
+    fn inputs_in(&mut self, spec_id: i32, manifest: LiveEntries) -> Vec<(&'a str, Live)> {
+        let mut found = Vec::new();
+        for entry in manifest.entries {
+            let Some((path, _)) = self.inputs.get_key_value(entry.path.as_str()) else { continue };
+            let partition = match self.partitions.get(&entry.partition) {
+                Some(known) => Arc::clone(known),
+                None => {
+                    let new = Arc::new(entry.partition);
+                    self.partitions.insert(Arc::clone(&new));
+                    new
+                }
+            };
+            let (records, size, sequence_number) = (entry.records, entry.size, entry.sequence_number);
+            let first_row_id = entry.first_row_id;
+            found.push((*path, Live { spec_id, partition, records, size, sequence_number, first_row_id }));
+        }
+        found
     }
 
     /// Drops groups with an input that a delete applies to which the group has not applied, unless the delete also applies
@@ -231,12 +266,12 @@ impl<'a> Check<'a> {
         &self,
         table: &LoadedTable,
         list: &[ManifestFile],
-        live: &HashMap<String, Live>,
+        live: &HashMap<&str, Live>,
         reasons: &mut HashMap<u32, DropReason>,
     ) {
-        let mut by_partition: HashMap<(i32, &Struct), Vec<&ManifestEntryRef>> = HashMap::new();
-        for Live { spec_id, entry, .. } in live.values() {
-            by_partition.entry((*spec_id, entry.data_file().partition())).or_default().push(entry);
+        let mut by_partition: HashMap<(i32, &Struct), Vec<(&str, &Live)>> = HashMap::new();
+        for (path, live) in live {
+            by_partition.entry((live.spec_id, live.partition.as_ref())).or_default().push((path, live));
         }
         let deletes: Vec<(i32, &ManifestEntryRef)> = list
             .iter()
@@ -260,12 +295,11 @@ impl<'a> Check<'a> {
                 }
                 continue;
             }
-            let mut hit = |entry: &ManifestEntryRef| {
-                let replaced = !equality && !is_vector(delete) && vectors.contains(entry.file_path());
-                let applies = content.reaches(sequence, entry.sequence_number().unwrap_or(0)) && !replaced;
-                let Some(task) = self.inputs.get(entry.file_path()).filter(|_| applies) else { return };
-                let in_the_way =
-                    !self.keeping.contains(task) || (!equality && self.vectors.contains(entry.file_path()));
+            let mut hit = |path: &str, live: &Live| {
+                let replaced = !equality && !is_vector(delete) && vectors.contains(path);
+                let applies = content.reaches(sequence, live.sequence_number) && !replaced;
+                let Some(task) = self.inputs.get(path).filter(|_| applies) else { return };
+                let in_the_way = !self.keeping.contains(task) || (!equality && self.vectors.contains(path));
                 if in_the_way && !self.applied.get(task).is_some_and(|applied| applied.contains_key(&key)) {
                     reasons
                         .entry(*task)
@@ -273,9 +307,12 @@ impl<'a> Check<'a> {
                 }
             };
             match data.referenced_data_file() {
-                Some(path) if !equality => live.get(&path).into_iter().for_each(|live| hit(&live.entry)),
-                _ if equality && everywhere => live.values().for_each(|live| hit(&live.entry)),
-                _ => by_partition.get(&(spec_id, data.partition())).into_iter().flatten().for_each(|entry| hit(entry)),
+                Some(path) if !equality => live.get(path.as_str()).into_iter().for_each(|live| hit(&path, live)),
+                _ if equality && everywhere => live.iter().for_each(|(path, live)| hit(path, live)),
+                _ => {
+                    let there = by_partition.get(&(spec_id, data.partition()));
+                    there.into_iter().flatten().for_each(|(path, live)| hit(path, live));
+                }
             }
             seen.insert(key);
         }
@@ -293,15 +330,15 @@ impl<'a> Check<'a> {
         &self,
         spec_id: i32,
         delete: &ManifestEntryRef,
-        live: &HashMap<String, Live>,
+        live: &HashMap<&str, Live>,
         to: &mut MovedTo<'_>,
         reasons: &mut HashMap<u32, DropReason>,
     ) {
         let partition = delete.data_file().partition();
         for (task, outcome) in &self.moved {
             let from = |path: &String| {
-                live.get(path)
-                    .is_some_and(|live| live.spec_id == spec_id && live.entry.data_file().partition() == partition)
+                live.get(path.as_str())
+                    .is_some_and(|live| live.spec_id == spec_id && live.partition.as_ref() == partition)
             };
             if outcome.inputs.iter().any(from) || (outcome.spec_id == spec_id && to.reaches(outcome, partition)) {
                 let path = delete.file_path().to_owned();

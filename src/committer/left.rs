@@ -3,9 +3,10 @@
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 
-use iceberg::spec::{DataFileFormat, Manifest, ManifestFile, ManifestStatus, Struct};
+use iceberg::spec::{DataFileFormat, ManifestFile, Struct};
 
 use super::retire::Candidate;
+use crate::lake::LiveEntries;
 use crate::model::DeleteContent;
 
 /// What matters of the live data files of one manifest.
@@ -23,20 +24,17 @@ pub(super) struct Digest {
 impl Digest {
     pub(super) fn of(
         file: &ManifestFile,
-        manifest: &Manifest,
+        manifest: &LiveEntries,
         removed: &HashSet<&str>,
         vectored: &HashSet<String>,
         hasher: &RandomState,
     ) -> Self {
         let mut digest = Self { spec_id: file.partition_spec_id, ..Self::default() };
-        for entry in manifest.entries() {
-            if entry.status == ManifestStatus::Deleted || removed.contains(entry.file_path()) {
-                continue;
-            }
-            let (sequence, partition) = (entry.sequence_number().unwrap_or(0), entry.data_file().partition());
-            digest.paths.insert(hasher.hash_one(entry.file_path()));
+        for entry in manifest.entries.iter().filter(|entry| !removed.contains(entry.path.as_str())) {
+            let (sequence, partition) = (entry.sequence_number, &entry.partition);
+            digest.paths.insert(hasher.hash_one(entry.path.as_str()));
             note(&mut digest.lowest, partition, sequence);
-            if !vectored.contains(entry.file_path()) {
+            if !vectored.contains(&entry.path) {
                 note(&mut digest.lowest_bare, partition, sequence);
             }
         }

@@ -20,7 +20,7 @@ use super::check::{Check, Found, Live};
 use super::left::{Digest, Left};
 use crate::error::{Context, Result};
 use crate::lake::LoadedTable;
-use crate::lake::manifests::{MANIFESTS_AT_ONCE, read_current};
+use crate::lake::manifests::{MANIFESTS_AT_ONCE, read_current_live};
 use crate::model::{Base, DeleteContent, DeleteKey, Outcome};
 
 /// Finds what may go; remembers what it has read from attempt to attempt (manifests never change).
@@ -77,7 +77,7 @@ impl<'a> Retirement<'a> {
         table: &LoadedTable,
         list: &[ManifestFile],
         check: &Check<'_>,
-        found: &Found,
+        found: &Found<'_>,
         kept: &[&Outcome],
     ) -> Result<Retired> {
         let Some(wanted) = &self.wanted else { return Ok(Retired::default()) };
@@ -160,41 +160,33 @@ impl<'a> Retirement<'a> {
                 manifest.content == ManifestContentType::Data && manifest.min_sequence_number <= newest
             })
         };
-        let unread: Vec<ManifestFile> = relevant()
-            .filter(|manifest| check.holder(&manifest.manifest_path).is_none())
-            .filter(|manifest| !self.digests.contains_key(&manifest.manifest_path))
-            .cloned()
-            .collect();
+        // Which inputs of a manifest are replaced may change from attempt to attempt.
+        let unknown = |path: &str| check.holds_inputs(path) || !self.digests.contains_key(path);
+        let unread: Vec<ManifestFile> =
+            relevant().filter(|manifest| unknown(&manifest.manifest_path)).cloned().collect();
         let mut reading = futures::stream::iter(unread)
-            .map(|file| async move { read_current(table, &file).await.map(|manifest| (file, manifest)) })
+            .map(|file| async move { read_current_live(table, &file).await.map(|manifest| (file, manifest)) })
             .buffer_unordered(MANIFESTS_AT_ONCE);
         while let Some((file, manifest)) = reading.try_next().await? {
             let digest = Digest::of(&file, &manifest, removed, &self.vectored, &self.hasher);
             self.digests.insert(file.manifest_path, digest);
-        }
-        // Which inputs of a manifest are replaced may change from attempt to attempt.
-        for file in relevant() {
-            if let Some(manifest) = check.holder(&file.manifest_path) {
-                let digest = Digest::of(file, manifest, removed, &self.vectored, &self.hasher);
-                self.digests.insert(file.manifest_path.clone(), digest);
-            }
         }
         Ok(relevant().filter_map(|manifest| self.digests.get(&manifest.manifest_path)).collect())
     }
 }
 
 /// Whether an outcome whose inputs stay has written the delete anew, as far as it applies to them.
-fn covers(outcome: &Outcome, delete: &Candidate<'_>, everywhere: bool, found: &Found) -> bool {
+fn covers(outcome: &Outcome, delete: &Candidate<'_>, everywhere: bool, found: &Found<'_>) -> bool {
     let data = delete.entry.data_file();
     let reaches = |path: &String| {
-        let Some(Live { spec_id, entry, .. }) = found.live.get(path) else { return true };
-        let here = *spec_id == delete.manifest.partition_spec_id && entry.data_file().partition() == data.partition();
+        let Some(Live { spec_id, partition, sequence_number, .. }) = found.live.get(path.as_str()) else { return true };
+        let here = *spec_id == delete.manifest.partition_spec_id && partition.as_ref() == data.partition();
         let place = match (delete.content, data.referenced_data_file()) {
             (DeleteContent::Position, Some(only)) => only == *path,
             (DeleteContent::Equality, _) if everywhere => true,
             _ => here,
         };
-        place && delete.content.reaches(delete.sequence, entry.sequence_number().unwrap_or(0))
+        place && delete.content.reaches(delete.sequence, *sequence_number)
     };
     outcome.applied.iter().any(|applied| applied.key == delete.key && !applied.stays)
         || !outcome.inputs.iter().any(reaches)

@@ -1,8 +1,9 @@
 //! Writing manifests, and removing them again when they were not wanted.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
+use futures::{StreamExt, TryStreamExt};
 use iceberg::spec::{
     FormatVersion, Manifest, ManifestContentType, ManifestEntryRef, ManifestFile, ManifestStatus, ManifestWriter,
     ManifestWriterBuilder, SchemaRef,
@@ -14,16 +15,19 @@ use super::check::{Check, Found, Live};
 use super::entries::{data_file, moved, new_partition, with_row_id};
 use super::retire::{Retired, key_of};
 use crate::error::{Error, Result};
+use crate::lake::manifests::read_current;
 use crate::lake::{Ambient, LoadedTable, RowIds, file_io, metadata, partition_schema};
 use crate::model::{Base, DeleteKey, MIB, Outcome, Route};
 
 /// The size that manifests are merged up to when the table does not say.
 const MANIFEST_BYTES: u64 = 8 * MIB;
+/// Manifests that are read before it is their turn.
+const READ_AHEAD: usize = 2;
 
 /// What goes in a commit.
 #[derive(Clone, Copy)]
 pub(super) struct Gone<'a> {
-    pub(super) found: &'a Found,
+    pub(super) found: &'a Found<'a>,
     pub(super) checker: &'a Check<'a>,
     pub(super) retired: &'a Retired,
 }
@@ -56,6 +60,7 @@ impl<'a> Written<'a> {
         let mut change = Change::default();
         let mut added: BTreeMap<i32, Vec<(iceberg::spec::DataFile, Option<i64>)>> = BTreeMap::new();
         let mut manifests = Vec::new();
+        let mut moving = self.moving(outcomes, found, &list).await?;
         let schema = self.table.metadata.schema_by_id(base.schema_id).unwrap_or(self.table.metadata.current_schema());
         for outcome in outcomes {
             if !outcome.replaces_inputs() {
@@ -64,11 +69,11 @@ impl<'a> Written<'a> {
             }
             let mut rows = 0;
             for path in &outcome.inputs {
-                let Some(Live { entry, .. }) = found.live.get(path) else {
+                let Some(Live { size, records, partition, .. }) = found.live.get(path.as_str()) else {
                     return Err(Error::internal(format!("input {path} has no live entry")));
                 };
-                change.remove(entry.data_file());
-                rows += entry.record_count();
+                change.remove_data(*size, *records, partition);
+                rows += records;
             }
             let records: u64 = outcome.outputs.iter().map(|file| file.records).sum();
             if rows != records + outcome.rows_deleted {
@@ -78,21 +83,27 @@ impl<'a> Written<'a> {
                 ))
                 .hint("nothing was committed; please report this"));
             }
-            let first = outcome.inputs.first().and_then(|path| found.live.get(path));
-            let Some(Live { spec_id, entry, first_row_id }) = first else { continue };
+            let Some(first) = outcome.inputs.first() else { continue };
+            let Some(Live { spec_id, partition, sequence_number, first_row_id, .. }) = found.live.get(first.as_str())
+            else {
+                continue;
+            };
             for file in &outcome.outputs {
                 // Explicit sequence numbers: deletes that are newer than the base must still apply (I4). A file that is
                 // only moved keeps its own, which its rows may inherit.
                 let mut sequence = base.sequence_number;
                 let made = match outcome.route {
                     Route::Transfer => {
-                        sequence = entry.sequence_number().unwrap_or(sequence);
+                        sequence = *sequence_number;
+                        let entry = moving.remove(first.as_str()).ok_or_else(|| {
+                            Error::internal(format!("input {first} is in none of the manifests that hold it"))
+                        })?;
                         moved(entry.data_file(), *spec_id, &file.path, *first_row_id)?
                     }
                     Route::Copy | Route::Merge | Route::Encode | Route::Sort | Route::Deletes | Route::Vectors => {
                         match new_partition(self.table, outcome.spec_id, file)? {
                             Some(partition) => data_file(file, outcome.spec_id, &partition, schema)?,
-                            None => data_file(file, *spec_id, entry.data_file().partition(), schema)?,
+                            None => data_file(file, *spec_id, partition, schema)?,
                         }
                     }
                 };
@@ -104,38 +115,66 @@ impl<'a> Written<'a> {
         for (spec_id, files) in added {
             manifests.push(self.added(Kind { spec_id, deletes: false }, files).await?);
         }
-        let mut touched: BTreeMap<Kind, Vec<Touched<'_>>> = BTreeMap::new();
+        let replacing: HashSet<u32> =
+            outcomes.iter().filter(|outcome| outcome.replaces_inputs()).map(|outcome| outcome.task).collect();
+        let mut touched: BTreeMap<Kind, Vec<Touched>> = BTreeMap::new();
         let mut carried = Vec::new();
         for file in list {
-            let (manifest, deletes) = match file.content {
+            let path = &file.manifest_path;
+            let goes = match file.content {
                 ManifestContentType::Data => {
-                    let holder = found.holders.get(&file.manifest_path).filter(|held| {
-                        let entries = held.entries().iter().filter(|entry| entry.status != ManifestStatus::Deleted);
-                        entries.map(|entry| entry.file_path()).any(|path| removed.contains(path))
-                    });
-                    (holder, None)
+                    let tasks = found.holders.get(path).filter(|tasks| !tasks.is_disjoint(&replacing));
+                    tasks.map(|_| Goes::Inputs)
                 }
                 ManifestContentType::Deletes => {
-                    let keys = retired.by_manifest.get(&file.manifest_path);
-                    (keys.and_then(|_| checker.delete_manifest(&file.manifest_path)), keys)
+                    let keys = retired.by_manifest.get(path);
+                    keys.and_then(|keys| Some(Goes::Deletes(checker.delete_manifest(path)?.clone(), keys.clone())))
                 }
             };
-            match manifest {
-                Some(manifest) => {
-                    let kind = Kind { spec_id: file.partition_spec_id, deletes: deletes.is_some() };
-                    touched.entry(kind).or_default().push(Touched { file, manifest, deletes });
+            match goes {
+                Some(goes) => {
+                    let deletes = file.content == ManifestContentType::Deletes;
+                    let kind = Kind { spec_id: file.partition_spec_id, deletes };
+                    touched.entry(kind).or_default().push(Touched { file, goes });
                 }
                 None => carried.push(file),
             }
         }
-        for entry in touched.values().flatten().flat_map(Touched::retired) {
-            change.remove(entry.data_file());
+        for touched in touched.values().flatten() {
+            let Goes::Deletes(manifest, keys) = &touched.goes else { continue };
+            for entry in live_of(manifest).filter(|entry| keys.contains(&key_of(entry))) {
+                change.remove(entry.data_file());
+            }
         }
         for (kind, files) in touched {
             manifests.extend(self.survivors(kind, files, &removed).await?);
         }
         manifests.extend(carried);
         Ok((change, manifests))
+    }
+
+    /// The entries of files that are only moved: all that is known of those goes with them.
+    async fn moving(
+        &self,
+        outcomes: &[&Outcome],
+        found: &Found<'_>,
+        list: &[ManifestFile],
+    ) -> Result<HashMap<String, ManifestEntryRef>> {
+        let moves = outcomes.iter().filter(|outcome| outcome.route == Route::Transfer);
+        let tasks: HashSet<u32> = moves.clone().map(|outcome| outcome.task).collect();
+        let inputs: HashSet<&str> = moves.flat_map(|outcome| &outcome.inputs).map(String::as_str).collect();
+        let holds =
+            |file: &&ManifestFile| found.holders.get(&file.manifest_path).is_some_and(|of| !of.is_disjoint(&tasks));
+        let (table, files) = (self.table, list.iter().filter(holds).cloned().collect::<Vec<_>>());
+        let mut reading = futures::stream::iter(files)
+            .map(|file| async move { read_current(table, &file).await })
+            .buffered(READ_AHEAD);
+        let mut entries = HashMap::new();
+        while let Some(manifest) = reading.try_next().await? {
+            let moving = live_of(&manifest).filter(|entry| inputs.contains(entry.file_path()));
+            entries.extend(moving.map(|entry| (entry.file_path().to_owned(), entry.clone())));
+        }
+        Ok(entries)
     }
 
     /// Manifests of a snapshot with more files.
@@ -180,7 +219,7 @@ impl<'a> Written<'a> {
     async fn survivors(
         &mut self,
         kind: Kind,
-        touched: Vec<Touched<'_>>,
+        touched: Vec<Touched>,
         removed: &HashSet<&str>,
     ) -> Result<Vec<ManifestFile>> {
         let target = self
@@ -193,7 +232,18 @@ impl<'a> Written<'a> {
         let mut made = Vec::new();
         let mut open: Option<ManifestWriter> = None;
         let mut bytes = 0;
-        for one in touched {
+        // Read once more, a few at a time: all of them together may be gigabytes.
+        let table = self.table;
+        let mut reading = futures::stream::iter(touched)
+            .map(|one| async move {
+                let manifest = match &one.goes {
+                    Goes::Inputs => Arc::new(read_current(table, &one.file).await?),
+                    Goes::Deletes(manifest, _) => Arc::clone(manifest),
+                };
+                Ok::<_, Error>((one, manifest))
+            })
+            .buffered(READ_AHEAD);
+        while let Some((one, manifest)) = reading.try_next().await? {
             if bytes >= target
                 && let Some(writer) = open.take()
             {
@@ -202,9 +252,9 @@ impl<'a> Written<'a> {
             }
             let writer = match &mut open {
                 Some(writer) => writer,
-                none => none.insert(self.writer(kind, one.manifest.metadata().schema())?),
+                none => none.insert(self.writer(kind, manifest.metadata().schema())?),
             };
-            carry_over(writer, &one, removed)?;
+            carry_over(writer, &one, &manifest, removed)?;
             bytes += u64::try_from(one.file.manifest_length).unwrap_or(0);
         }
         if let Some(writer) = open {
@@ -259,34 +309,38 @@ pub(super) struct Kind {
 }
 
 /// A manifest of which something goes.
-struct Touched<'a> {
+struct Touched {
     file: ManifestFile,
-    manifest: &'a Arc<Manifest>,
-    /// What goes of a delete manifest.
-    deletes: Option<&'a HashSet<DeleteKey>>,
+    goes: Goes,
 }
 
-impl Touched<'_> {
-    fn live(&self) -> impl Iterator<Item = &ManifestEntryRef> {
-        self.manifest.entries().iter().filter(|entry| entry.status != ManifestStatus::Deleted)
-    }
-
-    /// Delete entries that go.
-    fn retired(&self) -> impl Iterator<Item = &ManifestEntryRef> {
-        self.live().filter(|entry| self.deletes.is_some_and(|keys| keys.contains(&key_of(entry))))
-    }
+/// What goes of a manifest.
+enum Goes {
+    /// Inputs that are replaced.
+    Inputs,
+    /// Deletes that are retired, of a manifest that is known.
+    Deletes(Arc<Manifest>, HashSet<DeleteKey>),
 }
 
-fn carry_over(writer: &mut ManifestWriter, touched: &Touched<'_>, removed: &HashSet<&str>) -> Result<()> {
+fn live_of(manifest: &Manifest) -> impl Iterator<Item = &ManifestEntryRef> {
+    manifest.entries().iter().filter(|entry| entry.status != ManifestStatus::Deleted)
+}
+
+fn carry_over(
+    writer: &mut ManifestWriter,
+    touched: &Touched,
+    manifest: &Manifest,
+    removed: &HashSet<&str>,
+) -> Result<()> {
     let mut row_ids = RowIds::of(&touched.file);
-    for entry in touched.live() {
+    for entry in live_of(manifest) {
         let first_row_id = row_ids.of_file(entry.data_file().first_row_id(), entry.record_count());
         let data = with_row_id(entry.data_file(), touched.file.partition_spec_id, first_row_id)?;
         let sequence = entry.sequence_number().unwrap_or(0);
         let file_sequence = Some(entry.file_sequence_number.unwrap_or(sequence));
-        let goes = match touched.deletes {
-            Some(keys) => keys.contains(&key_of(entry)),
-            None => removed.contains(entry.file_path()),
+        let goes = match &touched.goes {
+            Goes::Deletes(_, keys) => keys.contains(&key_of(entry)),
+            Goes::Inputs => removed.contains(entry.file_path()),
         };
         if goes {
             writer.add_delete_file(data, sequence, file_sequence).map_err(broken)?;

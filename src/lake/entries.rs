@@ -30,34 +30,34 @@ const DELETED: i32 = 2;
 
 /// A live file.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct LiveEntry {
-    pub(super) content: DataContentType,
-    pub(super) path: String,
-    pub(super) format: FileFormat,
-    pub(super) partition: Struct,
-    pub(super) records: u64,
-    pub(super) size: u64,
-    pub(super) sequence_number: i64,
+pub(crate) struct LiveEntry {
+    pub(crate) content: DataContentType,
+    pub(crate) path: String,
+    pub(crate) format: FileFormat,
+    pub(crate) partition: Struct,
+    pub(crate) records: u64,
+    pub(crate) size: u64,
+    pub(crate) sequence_number: i64,
     /// Sequence number of the commit that added the file itself.
-    pub(super) file_sequence_number: i64,
+    pub(crate) file_sequence_number: i64,
     /// The id of a data file's first row.
-    pub(super) first_row_id: Option<i64>,
+    pub(crate) first_row_id: Option<i64>,
     /// Where a deletion vector lies in the file.
-    pub(super) vector: Option<Blob>,
-    pub(super) snapshot_id: Option<i64>,
-    pub(super) sort_order_id: Option<i32>,
-    pub(super) encrypted: bool,
+    pub(crate) vector: Option<Blob>,
+    pub(crate) snapshot_id: Option<i64>,
+    pub(crate) sort_order_id: Option<i32>,
+    pub(crate) encrypted: bool,
     /// For position deletes: the only data file they speak of.
-    pub(super) referenced_data_file: Option<String>,
-    pub(super) equality_ids: Vec<i32>,
-    pub(super) bounds: BTreeMap<i32, FieldBounds>,
+    pub(crate) referenced_data_file: Option<String>,
+    pub(crate) equality_ids: Vec<i32>,
+    pub(crate) bounds: BTreeMap<i32, FieldBounds>,
 }
 
 /// The live entries of a manifest, ordered by path, with the schema that it was written in.
 #[derive(Debug, Clone)]
-pub(super) struct LiveEntries {
-    pub(super) schema: SchemaRef,
-    pub(super) entries: Vec<LiveEntry>,
+pub(crate) struct LiveEntries {
+    pub(crate) schema: SchemaRef,
+    pub(crate) entries: Vec<LiveEntry>,
 }
 
 impl LiveEntries {

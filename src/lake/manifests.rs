@@ -10,8 +10,8 @@ use iceberg::spec::{
     ManifestList, ManifestStatus, Schema, Snapshot, Type,
 };
 
-use super::entries::read_live;
-use super::partition_types::{PartitionTypes, copied, promoted_file};
+use super::entries::{LiveEntries, read_live};
+use super::partition_types::{PartitionTypes, copied, promoted, promoted_file};
 use super::{LoadedTable, Store, file_io, types};
 use crate::error::{Context, Error, Kind, Result};
 use crate::model::widened;
@@ -192,6 +192,23 @@ pub async fn read_current(table: &LoadedTable, file: &ManifestFile) -> Result<Ma
         });
     }
     Ok(manifest)
+}
+
+/// The live files of a data manifest, their partitions in the types that the table has for them now: next to nothing beside
+/// what [`read_current`] builds.
+///
+/// # Errors
+/// As [`read_manifest`].
+pub(crate) async fn read_current_live(table: &LoadedTable, file: &ManifestFile) -> Result<LiveEntries> {
+    let mut live = read_live(&table.store, file, &[]).await?;
+    if let Some(kinds) = PartitionTypes::default().of(&table.metadata, file.partition_spec_id) {
+        for entry in &mut live.entries {
+            if let Some(now) = promoted(&entry.partition, kinds) {
+                entry.partition = now;
+            }
+        }
+    }
+    Ok(live)
 }
 
 /// The manifest with other files in place of some.

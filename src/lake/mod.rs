@@ -40,6 +40,7 @@ use std::time::Duration;
 
 pub use ambient::Ambient;
 pub use catalog::{Catalog, LoadedTable, Swap, TableChange};
+pub(crate) use entries::LiveEntries;
 pub use file_io::file_io;
 pub(crate) use footers::{arrangement, damaged, read_metadata_like};
 pub use footers::{codec_of, read_footers, read_metadata};
