@@ -6,7 +6,6 @@
 
 mod long_way;
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -22,7 +21,7 @@ use long_way::from_manifest;
 use super::row_ids::RowIds;
 use super::{Store, avro::Container, manifests::read_manifest};
 use crate::error::Result;
-use crate::model::{Blob, DELETE_FILE_PATH, FieldBounds, FileFormat};
+use crate::model::{Blob, DELETE_FILE_PATH, FieldBounds, FileBounds, FileFormat};
 
 /// Entry status and file content as the spec numbers them.
 const ADDED: i32 = 1;
@@ -50,7 +49,7 @@ pub(crate) struct LiveEntry {
     /// For position deletes: the only data file they speak of.
     pub(crate) referenced_data_file: Option<String>,
     pub(crate) equality_ids: Vec<i32>,
-    pub(crate) bounds: BTreeMap<i32, FieldBounds>,
+    pub(crate) bounds: FileBounds,
 }
 
 /// The live entries of a manifest, ordered by path, with the schema that it was written in.
@@ -149,7 +148,7 @@ type Counts = Vec<Pair<i64>>;
 
 /// What bounds and counts are asked for.
 trait Statistics: Sized {
-    fn bounds(file: &EntryFile<Self::Bytes, Self::Numbers>, ids: &[i32]) -> BTreeMap<i32, FieldBounds>;
+    fn bounds(file: &EntryFile<Self::Bytes, Self::Numbers>, ids: &[i32]) -> FileBounds;
     fn one_path(file: &EntryFile<Self::Bytes, Self::Numbers>) -> Option<String>;
     type Bytes: de::DeserializeOwned;
     type Numbers: de::DeserializeOwned;
@@ -162,7 +161,7 @@ impl Statistics for Wanted {
     type Bytes = Bounds;
     type Numbers = Counts;
 
-    fn bounds(file: &EntryFile<Bounds, Counts>, ids: &[i32]) -> BTreeMap<i32, FieldBounds> {
+    fn bounds(file: &EntryFile<Bounds, Counts>, ids: &[i32]) -> FileBounds {
         let of = |id: i32| FieldBounds {
             lower: find(&file.lower_bounds, id).map(|bytes| bytes.0.clone()),
             upper: find(&file.upper_bounds, id).map(|bytes| bytes.0.clone()),
@@ -183,8 +182,8 @@ impl Statistics for Unwanted {
     type Bytes = IgnoredAny;
     type Numbers = IgnoredAny;
 
-    fn bounds(_: &EntryFile<IgnoredAny, IgnoredAny>, _: &[i32]) -> BTreeMap<i32, FieldBounds> {
-        BTreeMap::new()
+    fn bounds(_: &EntryFile<IgnoredAny, IgnoredAny>, _: &[i32]) -> FileBounds {
+        FileBounds::default()
     }
 
     fn one_path(_: &EntryFile<IgnoredAny, IgnoredAny>) -> Option<String> {

@@ -35,10 +35,14 @@ pub async fn load_state(table: &LoadedTable, options: &LoadOptions) -> Result<Ta
     if let Some(snapshot) = metadata.current_snapshot() {
         let list = read_manifest_list(table, snapshot).await?;
         manifests = list.iter().map(|manifest| manifest_info(table, manifest)).collect();
+        let mut bounds_for = options.bounds_for.clone();
+        bounds_for.sort_unstable();
+        bounds_for.dedup();
+        let bounds_for = &bounds_for;
         let mut reading = futures::stream::iter(if options.manifests_only { Vec::new() } else { list })
-            .map(|file| async move {
-                read_live(&table.store, &file, &options.bounds_for).await.map(|manifest| (file, manifest))
-            })
+            .map(
+                |file| async move { read_live(&table.store, &file, bounds_for).await.map(|manifest| (file, manifest)) },
+            )
             .buffer_unordered(MANIFESTS_AT_ONCE);
         while let Some(read) = reading.next().await {
             let (file, manifest) = read.while_doing(|| format!("loading table {}", table.name))?;

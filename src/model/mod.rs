@@ -11,6 +11,7 @@ mod catalog;
 mod deletes;
 mod depth;
 mod expire;
+mod file_bounds;
 mod filter;
 mod fleet;
 mod footer;
@@ -47,6 +48,7 @@ pub use catalog::{CatalogSettings, StoragePlace};
 pub use deletes::{AppliedDelete, DELETE_FILE_PATH, DELETE_POS, DeleteFate, DeleteKey, PlannedDelete, TaskDelete};
 pub use depth::{OverlapDepth, PartitionDepth};
 pub use expire::{ExpirePlan, ExpirePolicy, ExpireReason, ExpiredRef, ExpiredSnapshot, KeepReason, KeptSnapshot};
+pub use file_bounds::{FieldBounds, FileBounds};
 pub use filter::{Compare, Filter, Value};
 pub use fleet::{Candidates, Closeness, HOT, RunMemory, TableSummary};
 pub use footer::{Codec, ColumnCodec, Footer, RowGroup};
@@ -71,8 +73,7 @@ pub use schedule::{CronTime, Windows, parse_zone};
 pub use similar::{closest, edit_distance};
 pub use sort::{Arrangement, Curve, SortField};
 pub use state::{
-    Blob, DataFile, DeleteContent, DeleteFile, FieldBounds, FieldRange, FileFormat, ManifestInfo, Partition,
-    PartitionId, TableState,
+    Blob, DataFile, DeleteContent, DeleteFile, FieldRange, FileFormat, ManifestInfo, Partition, PartitionId, TableState,
 };
 pub use tier::{
     BILLED_GIB, DAYS_A_MONTH, Prices, Recompress, Tier, TierPlace, class_is_offline, class_prices, human_money,

@@ -7,7 +7,7 @@ use iceberg::spec::{Datum, Struct, TableMetadata};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Codec, DeleteKey, Footer, TableName};
+use super::{Codec, DeleteKey, FileBounds, Footer, TableName};
 
 /// Index into [`TableState::partitions`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -38,19 +38,6 @@ pub enum FileFormat {
     Puffin,
 }
 
-/// Bounds of one column in one file, as the manifest has them (the spec's single-value serialisation).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FieldBounds {
-    /// Lower bound; absent when not recorded.
-    pub lower: Option<Vec<u8>>,
-    /// Upper bound; absent when not recorded.
-    pub upper: Option<Vec<u8>>,
-    /// Number of nulls; absent when not recorded.
-    pub nulls: Option<u64>,
-    /// Number of values including nulls; absent when not recorded.
-    pub values: Option<u64>,
-}
-
 /// A live data file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DataFile {
@@ -77,7 +64,7 @@ pub struct DataFile {
     /// Whether the manifest carries key metadata (encrypted file).
     pub encrypted: bool,
     /// Bounds by field id, only for the fields that were asked for when the state was loaded.
-    pub bounds: BTreeMap<i32, FieldBounds>,
+    pub bounds: FileBounds,
 }
 
 /// What kind of deletes a delete file holds.

@@ -1,13 +1,11 @@
 //! Entries by way of the `iceberg` crate's manifest, which builds all that is in it.
 
-use std::collections::BTreeMap;
-
 use iceberg::spec::{DataContentType, Datum, Manifest, ManifestStatus};
 
 use super::{LiveEntries, LiveEntry, format_of, vector};
 use crate::error::{Error, Result};
 use crate::lake::row_ids::RowIds;
-use crate::model::{DELETE_FILE_PATH, FieldBounds};
+use crate::model::{DELETE_FILE_PATH, FieldBounds, FileBounds};
 
 /// The live entries of a manifest.
 ///
@@ -43,7 +41,7 @@ pub(super) fn from_manifest(manifest: &Manifest, mut row_ids: RowIds, bounds_for
     Ok(LiveEntries::new(manifest.metadata().schema().clone(), entries.collect::<Result<_>>()?))
 }
 
-fn bounds(data: &iceberg::spec::DataFile, ids: &[i32]) -> Result<BTreeMap<i32, FieldBounds>> {
+fn bounds(data: &iceberg::spec::DataFile, ids: &[i32]) -> Result<FileBounds> {
     let bytes = |datum: Option<&Datum>| {
         datum
             .map(|d| d.to_bytes().map(|bytes| bytes.as_ref().to_vec()))

@@ -123,7 +123,7 @@ fn add(table: &mut Table, name: &str, spec_id: i32, values: &[Option<Literal>], 
     file.partition = PartitionId(u32::try_from(id).unwrap());
     let bound =
         |upper: i64| FieldBounds { lower: None, upper: Some(upper.to_le_bytes().to_vec()), nulls: None, values: None };
-    file.bounds = upper.map(|upper| BTreeMap::from([(1, bound(upper))])).unwrap_or_default();
+    file.bounds = upper.map(|upper| [(1, bound(upper))].into_iter().collect()).unwrap_or_default();
     table.state.footers.extend(one.footers);
     table.state.files.push(file);
     table.state.files.sort_by(|a, b| a.path.cmp(&b.path));

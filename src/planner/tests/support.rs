@@ -9,8 +9,8 @@ use iceberg::spec::{Literal, Struct, TableMetadata, Transform};
 use serde_json::json;
 
 use crate::model::{
-    Codec, ColumnCodec, CompactPlan, CompactPolicy, DataFile, DeleteContent, DeleteFile, FieldBounds, FileFormat,
-    Footer, MIB, Partition, PartitionId, RewriteTask, RowGroup, TableName, TableState, human_bytes,
+    Codec, ColumnCodec, CompactPlan, CompactPolicy, DataFile, DeleteContent, DeleteFile, FieldBounds, FileBounds,
+    FileFormat, Footer, MIB, Partition, PartitionId, RewriteTask, RowGroup, TableName, TableState, human_bytes,
 };
 use crate::planner::compact::plan;
 use crate::planner::time;
@@ -91,7 +91,7 @@ impl Table {
             snapshot_id: Some(1),
             sort_order_id: None,
             encrypted: false,
-            bounds: BTreeMap::new(),
+            bounds: FileBounds::default(),
         });
         let groups = size.div_ceil(64 * MIB).max(1);
         let group = RowGroup { rows: size / 100 / groups, compressed: size / groups, uncompressed: size / groups * 2 };
