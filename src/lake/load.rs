@@ -9,7 +9,7 @@ use iceberg::spec::{DataContentType, ManifestFile, SchemaRef, Struct};
 use super::entries::{LiveEntries, LiveEntry, read_live};
 use super::manifests::{MANIFESTS_AT_ONCE, read_manifest_list};
 use super::partition_types::{PartitionTypes, promoted};
-use super::{LoadedTable, manifest_info, partition_path};
+use super::{LoadedTable, manifest_info, partition_path, runs};
 use crate::error::{Context, Result};
 use crate::model::{Codec, DataFile, DeleteContent, DeleteFile, Partition, PartitionId, TableState};
 
@@ -96,6 +96,8 @@ struct Builder {
     types: PartitionTypes,
     files: Vec<DataFile>,
     deletes: Vec<DeleteFile>,
+    /// Where the files of each manifest end, which are in order.
+    ends: (Vec<usize>, Vec<usize>),
 }
 
 impl Builder {
@@ -139,6 +141,8 @@ impl Builder {
                 }),
             }
         }
+        self.ends.0.push(self.files.len());
+        self.ends.1.push(self.deletes.len());
     }
 
     fn partition(&mut self, table: &LoadedTable, spec_id: i32, values: &Struct, schema: &SchemaRef) -> PartitionId {
@@ -175,8 +179,8 @@ impl Builder {
         for file in &mut self.deletes {
             file.partition = renumbered[file.partition.0 as usize];
         }
-        self.files.sort_by(|a, b| a.path.cmp(&b.path));
-        self.deletes.sort_by(|a, b| a.path.cmp(&b.path));
+        runs::merge(&mut self.files, &self.ends.0, |file| file.path.as_str());
+        runs::merge(&mut self.deletes, &self.ends.1, |file| file.path.as_str());
         (partitions, self.files, self.deletes)
     }
 }

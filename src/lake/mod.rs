@@ -28,6 +28,7 @@ pub mod references;
 mod replica;
 pub mod rest;
 mod row_ids;
+mod runs;
 mod similar;
 mod spill;
 pub mod sql;

@@ -65,7 +65,7 @@ pub(super) fn by_partition(state: &TableState, files: &[usize]) -> Vec<Vec<usize
     }
     for files in partitions.values_mut() {
         // Files of one commit by path, as the state has them.
-        files.sort_unstable_by_key(|file| (state.files[*file].sequence_number, *file));
+        files.sort_by_cached_key(|file| (state.files[*file].sequence_number, *file));
     }
     partitions.into_values().collect()
 }
