@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Lake, has_python, same_rows};
+use crate::support::{Lake, has_python};
 
 /// Every way in turn. What comes out of one is what goes into the next.
 fn keeps_what_they_hold(seed: &str, first: &str) {
@@ -28,7 +28,10 @@ fn keeps_what_they_hold(seed: &str, first: &str) {
         assert!(report["chunks"][way]["bytes"].as_u64().unwrap() > 0, "seed {seed}, {options:?}: {report}");
         let after = lake.rows(&[]);
         assert_eq!(after["problems"], json!([]), "seed {seed}, {options:?}: {after}");
-        same_rows(&before, &after);
+        // DuckDB's were compared with PyIceberg's.
+        for what in ["rows", "columns"] {
+            assert_eq!(before[what], after[what], "seed {seed}, {options:?}");
+        }
         let found: Value =
             serde_json::from_str(&lake.script("foreign_files.py", &["--seed", seed, "--check"])).unwrap();
         assert_eq!(found["problems"], json!([]), "seed {seed}, {options:?}");
