@@ -33,8 +33,6 @@ use crate::model::{ChunkSum, CompactPolicy, RewriteTask, Route};
 const FETCHED_AT_ONCE: usize = 16;
 /// Row groups being made or written at the same time.
 const IN_FLIGHT: usize = 2;
-/// About what a file's footer and page index say of a column chunk, in bytes: of no account but where row groups are tiny.
-const IN_FOOTER: usize = 150;
 
 /// What all columns of a task share.
 pub(super) struct Work<'a> {
@@ -303,14 +301,13 @@ pub(super) fn nothing_moves(task: &RewriteTask) -> String {
     }
 }
 
-/// Appends a row group to a file; says how many bytes that makes of it, its part of the footer included. `unasked` is why columns were encoded that nobody tried to
+/// Appends a row group to a file; says how many bytes it has. `unasked` is why columns were encoded that nobody tried to
 /// make of pages.
 pub(super) fn append(made: Vec<Made>, file: &mut OpenFile, unasked: &str) -> Result<u64> {
     let location = file.writer.inner().location().to_owned();
     let names = file.writer.schema_descr().root_schema_ptr();
     let failed = |e| write_error(&location, e);
     let before = file.writer.bytes_written();
-    let in_footer: usize = made.iter().map(|root| root.leaves.len() * IN_FOOTER).sum();
     let mut group = file.writer.next_row_group().map_err(failed)?;
     for (number, root) in made.into_iter().enumerate() {
         *file.removed_nulls.entry(number).or_default() += root.removed_nulls;
@@ -342,5 +339,5 @@ pub(super) fn append(made: Vec<Made>, file: &mut OpenFile, unasked: &str) -> Res
         }
     }
     group.close().map_err(failed)?;
-    Ok((file.writer.bytes_written() - before + in_footer) as u64)
+    Ok((file.writer.bytes_written() - before) as u64)
 }
