@@ -34,6 +34,12 @@ impl Cutter {
         (guess * self.ratio + output) / (guess + input)
     }
 
+    /// About how many bytes each of the files will have.
+    pub(crate) fn share(&self) -> f64 {
+        let total = self.output_done as f64 + self.input_left as f64 * self.ratio();
+        total / (total / self.target as f64).ceil().max(1.0)
+    }
+
     /// Whether to close the file at hand before a row group made from `next` input bytes is written.
     pub(crate) fn close_before(&self, next: u64) -> bool {
         if self.in_file == 0 {
@@ -99,6 +105,8 @@ mod tests {
         // 40 groups of 30 bytes are 1200: three files of 400 at a target of 512.
         assert_eq!(run(512, &[30; 40], 1.0, 1.0), [390, 420, 390]);
         assert_eq!(run(512, &[30; 10], 1.0, 1.0), [300]);
+        let share = |bytes| Cutter::new(512, bytes, bytes).share();
+        assert_eq!((share(1200), share(300), share(0)), (400.0, 300.0, 0.0));
     }
 
     proptest! {

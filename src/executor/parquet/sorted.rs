@@ -213,13 +213,16 @@ impl<'a> Writing<'a> {
 
     /// Rows of the next row group, so that it has about the right size.
     fn rows_of_a_group(&self) -> u64 {
-        // At least sixteen row groups in a file of the lower edge: each is a range that readers can skip. Rows that only
-        // move to their partitions need no more than files can be cut at: three there, or four in a full one, which is what
-        // the usual sizes are (128 MiB of 512).
-        let sorted = !self.job.task.arrangement.is_bin_pack();
-        let most = self.job.policy.band_min() / if sorted { 16 } else { 3 };
-        let output = self.job.row_group_bytes.min(most).max(1);
-        let rows = output as f64 / (self.row_bytes * self.cutter.ratio().max(0.01)).max(0.01);
+        let (most, lower) = (self.job.row_group_bytes, self.job.policy.band_min());
+        let output = if self.job.task.arrangement.is_bin_pack() {
+            // Rows that only move to their partitions: so many of equal size as make up a file.
+            let (most, share) = (most.min(lower / 2).max(1) as f64, self.cutter.share());
+            share / (share / most).ceil().max(1.0)
+        } else {
+            // At least sixteen row groups in a file of the lower edge: each is a range that readers can skip.
+            most.min(lower / 16).max(1) as f64
+        };
+        let rows = output / (self.row_bytes * self.cutter.ratio().max(0.01)).max(0.01);
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a positive number of rows")]
         let rows = rows as u64;
         rows.clamp(1, self.job.policy.row_group_rows)
