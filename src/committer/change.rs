@@ -29,12 +29,9 @@ struct Figures {
 impl Figures {
     fn count(&mut self, file: &DataFile) {
         let content = file.content_size_in_bytes().and_then(|bytes| u64::try_from(bytes).ok());
-        self.bytes += content.unwrap_or_else(|| file.file_size_in_bytes());
+        let size = content.unwrap_or_else(|| file.file_size_in_bytes());
         match file.content_type() {
-            DataContentType::Data => {
-                self.files += 1;
-                self.records += file.record_count();
-            }
+            DataContentType::Data => return self.count_data(size, file.record_count()),
             DataContentType::PositionDeletes => {
                 self.delete_files += 1;
                 let vector = file.file_format() == DataFileFormat::Puffin;
@@ -47,6 +44,13 @@ impl Figures {
                 self.equality_rows += file.record_count();
             }
         }
+        self.bytes += size;
+    }
+
+    fn count_data(&mut self, size: u64, records: u64) {
+        self.bytes += size;
+        self.files += 1;
+        self.records += records;
     }
 }
 
@@ -58,9 +62,7 @@ impl Change {
 
     /// A data file that goes, by its figures.
     pub(super) fn remove_data(&mut self, size: u64, records: u64, partition: &Struct) {
-        self.removed.bytes += size;
-        self.removed.files += 1;
-        self.removed.records += records;
+        self.removed.count_data(size, records);
         self.partitions.insert(format!("{partition:?}"));
     }
 

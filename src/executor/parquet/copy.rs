@@ -131,7 +131,6 @@ impl Copy {
     }
 }
 
-/// Some writers say 0 where they mean "no dictionary".
 /// Where a chunk lies in its file.
 fn place(chunk: &ColumnChunkMetaData) -> parquet::errors::Result<Range<u64>> {
     chunk_range(chunk).ok_or_else(|| {
