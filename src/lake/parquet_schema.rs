@@ -173,11 +173,64 @@ pub fn same_leaf(file: &ColumnDescriptor, table: &ColumnDescriptor) -> bool {
         && logical(file) == logical(table)
 }
 
-/// Whether a table's leaf column is that of a file after a promotion of numbers (spec, "Schema Evolution").
+/// Whether a table's leaf column is that of a file after a promotion (spec, "Schema Evolution"), or counts the same times in
+/// finer steps.
 pub fn promoted_leaf(file: &ColumnDescriptor, table: &ColumnDescriptor) -> bool {
     let decimals = is_decimal(file) && is_decimal(table) && file.type_scale() == table.type_scale();
     let more_digits = decimals && file.type_precision() <= table.type_precision();
-    same_place(file, table) && (more_digits || (logical(file).is_empty() && logical(table).is_empty()))
+    let finer = Clock::of(file).zip(Clock::of(table)).is_some_and(|(file, table)| file.may_become(table));
+    same_place(file, table) && (more_digits || finer || (logical(file).is_empty() && logical(table).is_empty()))
+}
+
+/// Steps of a day.
+const MILLIS: i64 = 86_400_000;
+const MICROS: i64 = MILLIS * 1_000;
+
+/// What the values of a column of dates or times count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Clock {
+    kind: ClockKind,
+    /// Its steps that make up a day.
+    pub per_day: i64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum ClockKind {
+    Date,
+    Time { utc: bool },
+    Timestamp { utc: bool },
+}
+
+impl Clock {
+    /// `None` for a column of anything else.
+    pub fn of(column: &ColumnDescriptor) -> Option<Self> {
+        let steps = |unit: &TimeUnit| match unit {
+            TimeUnit::MILLIS => MILLIS,
+            TimeUnit::MICROS => MICROS,
+            TimeUnit::NANOS => MICROS * 1_000,
+        };
+        let (kind, per_day) = match (column.logical_type_ref(), column.converted_type()) {
+            (Some(LogicalType::Date), _) | (None, ConvertedType::DATE) => (ClockKind::Date, 1),
+            (Some(LogicalType::Time { is_adjusted_to_u_t_c: utc, unit }), _) => {
+                (ClockKind::Time { utc: *utc }, steps(unit))
+            }
+            (Some(LogicalType::Timestamp { is_adjusted_to_u_t_c: utc, unit }), _) => {
+                (ClockKind::Timestamp { utc: *utc }, steps(unit))
+            }
+            // Old annotations do not say whether local times are meant: their columns are decoded.
+            _ => return None,
+        };
+        Some(Self { kind, per_day })
+    }
+
+    /// Whether times may be written as the other's: dates as times without a zone (spec, "Schema Evolution"), and what
+    /// writers had in milliseconds as the microseconds that it is to Iceberg.
+    fn may_become(self, other: Self) -> bool {
+        match (self.kind, other.kind) {
+            (ClockKind::Date, kind) => kind == ClockKind::Timestamp { utc: false },
+            (have, want) => have == want && (self.per_day, other.per_day) == (MILLIS, MICROS),
+        }
+    }
 }
 
 fn same_place(file: &ColumnDescriptor, table: &ColumnDescriptor) -> bool {

@@ -1,7 +1,7 @@
 //! Files of older schemas, and what rows inherit, on the way through a rewrite.
 
 use arrow_array::types::{Int32Type, TimestampMicrosecondType};
-use arrow_array::{Date32Array, StringArray, StructArray};
+use arrow_array::{Date32Array, StringArray, StructArray, TimestampMillisecondArray};
 
 use super::*;
 use crate::model::{LAST_UPDATED, ROW_ID, with_row_lineage};
@@ -140,11 +140,19 @@ async fn should_follow_the_mapping_of_names_into_nested_fields() {
     }
 }
 
-/// Numbers of promoted columns get wider in their pages: dictionaries stay, and nothing is decoded.
+/// Numbers, dates and times get the bytes of their new types in their pages: dictionaries stay, and nothing is decoded.
 #[tokio::test]
 async fn should_make_promoted_numbers_wider_in_their_pages() {
-    let now =
-        [("long", "i"), ("double", "f"), ("decimal(12, 2)", "a"), ("decimal(20, 2)", "b"), ("decimal(38, 2)", "c")];
+    let now = [
+        ("long", "i"),
+        ("double", "f"),
+        ("decimal(12, 2)", "a"),
+        ("decimal(20, 2)", "b"),
+        ("decimal(38, 2)", "c"),
+        ("timestamp", "d"),
+        ("timestamp_ns", "e"),
+        ("timestamptz", "m"),
+    ];
     let fields: Vec<Value> = (1..)
         .zip(now)
         .map(|(id, (kind, name))| json!({"id": id, "name": name, "required": false, "type": kind}))
@@ -161,12 +169,16 @@ async fn should_make_promoted_numbers_wider_in_their_pages() {
                 Arc::new(values.with_precision_and_scale(digits, 2).unwrap())
             };
             let floats = |n: &Option<i32>| n.map(|n| if n == 3 { f32::NAN } else { n as f32 / 3.0 });
-            let columns: [(&str, ArrayRef); 5] = [
+            let millis = |n: &Option<i32>| n.map(|n| 1_700_000_000_000 + i64::from(n));
+            let columns: [(&str, ArrayRef); 8] = [
                 ("i", Arc::new(Int32Array::from(numbers.clone()))),
                 ("f", Arc::new(arrow_array::Float32Array::from_iter(numbers.iter().map(floats)))),
                 ("a", decimals(9)),
                 ("b", decimals(if dictionary { 9 } else { 18 })),
                 ("c", decimals(20)),
+                ("d", Arc::new(Date32Array::from(numbers.clone()))),
+                ("e", Arc::new(Date32Array::from(numbers.clone()))),
+                ("m", Arc::new(TimestampMillisecondArray::from_iter(numbers.iter().map(millis)).with_timezone("UTC"))),
             ];
             let props = WriterProperties::builder().set_dictionary_enabled(dictionary);
             let columns = (1..)
@@ -179,11 +191,11 @@ async fn should_make_promoted_numbers_wider_in_their_pages() {
         let done = bench.rewrite(route).await.unwrap();
         assert_eq!(
             (done.rows_out, done.chunks.encoded.chunks),
-            (3_950, if route == Route::Merge { 0 } else { 5 }),
+            (3_950, if route == Route::Merge { 0 } else { 8 }),
             "{done:?}"
         );
         let columns = &done.outputs[0].columns;
-        contents.push((read(&done.outputs[0].path), (1..6).map(|id| columns[&id].clone()).collect::<Vec<_>>()));
+        contents.push((read(&done.outputs[0].path), (1..9).map(|id| columns[&id].clone()).collect::<Vec<_>>()));
     }
     let [(moved, stats), (encoded, wanted)] = &contents[..] else { panic!("two ways") };
     assert_eq!(format!("{:?}", moved.columns()), format!("{:?}", encoded.columns()), "NaN is not equal to itself");

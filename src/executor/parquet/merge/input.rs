@@ -13,6 +13,7 @@ use super::page::Page;
 use super::stop::{Result, damaged, unfit};
 use super::widen::Widen;
 use super::{delta, hybrid, split};
+use crate::lake::parquet_schema::Clock;
 
 /// More values in one page than any writer makes: not worth the memory of its levels.
 const MOST_IN_A_PAGE: usize = 1 << 24;
@@ -23,6 +24,8 @@ pub(super) struct Shape {
     pub(super) physical: Physical,
     pub(super) layout: Layout,
     pub(super) order: Order,
+    /// Of dates and times: how many of their steps make up a day.
+    pub(super) per_day: Option<i64>,
     pub(super) max_definition: u32,
     pub(super) max_repetition: u32,
 }
@@ -47,6 +50,7 @@ impl Shape {
             physical,
             layout,
             order: Order::of(column),
+            per_day: Clock::of(column).map(|clock| clock.per_day),
             max_definition: level(column.max_def_level()),
             max_repetition: level(column.max_rep_level()),
         })
@@ -156,7 +160,7 @@ impl<'a> Chunk<'a> {
         codecs.decompress(self.codec, body, header.uncompressed, &mut plain)?;
         if let Some(widen) = self.widen {
             let mut wider = Vec::new();
-            widen.apply(&plain, &mut wider);
+            widen.apply(&plain, &mut wider)?;
             plain = wider;
         }
         self.dictionary = Some(Dictionary::read(self.layout, plain, offsets, values)?);
@@ -202,7 +206,7 @@ impl<'a> Chunk<'a> {
         let defined = page.definition.count(0..levels, max_d);
         self.decode(used, at, defined, page)?;
         if let Some(widen) = self.widen {
-            page.replace_plain(|plain, wider| widen.apply(plain, wider));
+            page.replace_plain(|plain, wider| widen.apply(plain, wider))?;
         }
         Ok(())
     }

@@ -86,12 +86,13 @@ impl Page {
     }
 
     /// Puts other PLAIN values in the place of those that it has, if it has any.
-    pub(super) fn replace_plain(&mut self, make: impl FnOnce(&[u8], &mut Vec<u8>)) {
+    pub(super) fn replace_plain(&mut self, make: impl FnOnce(&[u8], &mut Vec<u8>) -> Result<()>) -> Result<()> {
         if !self.values.are_indices {
             self.body.clear();
-            make(&self.values.plain[self.byte..], &mut self.body);
+            make(&self.values.plain[self.byte..], &mut self.body)?;
             self.body_is_plain(0);
         }
+        Ok(())
     }
 
     /// Whether all of it was taken.

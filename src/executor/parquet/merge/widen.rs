@@ -18,6 +18,8 @@ pub(super) enum Widen {
     Turned { from: usize, to: usize },
     /// One with the highest byte first to a longer one.
     Longer { from: usize, to: usize },
+    /// A date or time of so many bytes to one of finer steps, so many of which make one of the old.
+    Finer { from: usize, steps: i64 },
 }
 
 impl Widen {
@@ -31,6 +33,10 @@ impl Widen {
             return if from.physical == to.physical { Ok(None) } else { unfit("its values are of another kind") };
         };
         match (from.physical, to.physical) {
+            (INT32 | INT64, INT64) if from.per_day != to.per_day => match (from.per_day, to.per_day) {
+                (Some(few), Some(many)) if many % few == 0 => Ok(Some(Self::Finer { from: have, steps: many / few })),
+                _ => unfit("its times are of another unit"),
+            },
             (a, b) if a == b && have == want => Ok(None),
             (INT32, INT64) => Ok(Some(Self::Integer)),
             (FLOAT, DOUBLE) => Ok(Some(Self::Float)),
@@ -43,7 +49,7 @@ impl Widen {
     }
 
     /// Appends the wider values.
-    pub(super) fn apply(self, plain: &[u8], out: &mut Vec<u8>) {
+    pub(super) fn apply(self, plain: &[u8], out: &mut Vec<u8>) -> Result<()> {
         match self {
             Self::Integer => {
                 let values = plain.as_chunks::<4>().0.iter().map(|value| i64::from(i32::from_le_bytes(*value)));
@@ -65,7 +71,26 @@ impl Widen {
                     out.extend_from_slice(value);
                 }
             }
+            Self::Finer { from, steps } => {
+                out.reserve(plain.len() / from * 8);
+                for value in plain.chunks_exact(from) {
+                    match signed(value).checked_mul(steps) {
+                        Some(finer) => out.extend_from_slice(&finer.to_le_bytes()),
+                        None => return unfit("a time that is beyond those of the table's type"),
+                    }
+                }
+            }
         }
+        Ok(())
+    }
+}
+
+/// A number of four or eight bytes.
+fn signed(value: &[u8]) -> i64 {
+    match (value.first_chunk::<8>(), value.first_chunk::<4>()) {
+        (Some(long), _) => i64::from_le_bytes(*long),
+        (None, Some(int)) => i32::from_le_bytes(*int).into(),
+        (None, None) => 0,
     }
 }
 
@@ -82,7 +107,7 @@ mod tests {
     fn should_keep_numbers_what_they_are() {
         let widened = |widen: Widen, plain: &[u8]| {
             let mut out = Vec::new();
-            widen.apply(plain, &mut out);
+            widen.apply(plain, &mut out).unwrap();
             out
         };
         let ints: Vec<u8> = [-1i32, i32::MIN, 70_000].iter().flat_map(|n| n.to_le_bytes()).collect();
@@ -97,5 +122,11 @@ mod tests {
         let doubles: Vec<u8> =
             [f64::from(0.1f32), -0.0, f64::from(f32::NAN)].iter().flat_map(|n| n.to_le_bytes()).collect();
         assert_eq!(widened(Widen::Float, &floats), doubles);
+        let micros: Vec<u8> =
+            [-1i64, i64::from(i32::MIN), 70_000].iter().flat_map(|n| (n * 1000).to_le_bytes()).collect();
+        assert_eq!(widened(Widen::Finer { from: 4, steps: 1000 }, &ints), micros);
+        assert_eq!(widened(Widen::Finer { from: 8, steps: 1000 }, &longs), micros);
+        let nanos = Widen::Finer { from: 4, steps: 86_400_000_000_000 };
+        assert!(nanos.apply(&ints, &mut Vec::new()).is_err(), "nanoseconds end in the year 2262");
     }
 }
