@@ -4,17 +4,36 @@ use std::io::Read;
 
 use parquet::basic::Compression;
 use zstd::bulk::{Compressor, Decompressor};
+use zstd::zstd_safe::{CParameter, ParamSwitch};
 
 use super::stop::{Result, Stop, damaged, unfit};
 
 /// Compressed bytes that Brotli takes at a time.
 const BROTLI_BUFFER: usize = 8 << 10;
 
+/// How ZSTD is asked to compress.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Effort {
+    /// As it does at a level; below 0, bytes that repeat nothing stay as they are.
+    Level(i32),
+    /// As at a level below 0, but such bytes are coded by how often each comes. On digits and words that is as good as
+    /// level 1, which spends most of its time on repeats that save little.
+    Coded(i32),
+}
+
+impl Effort {
+    pub(super) fn level(self) -> i32 {
+        match self {
+            Self::Level(level) | Self::Coded(level) => level,
+        }
+    }
+}
+
 /// A worker's contexts.
 pub(super) struct Codecs {
     snappy: snap::raw::Decoder,
     zstd: Option<Decompressor<'static>>,
-    compressor: Option<(i32, Compressor<'static>)>,
+    compressor: Option<(Effort, Compressor<'static>)>,
     /// What the last page was compressed into.
     compressed: Vec<u8>,
 }
@@ -84,17 +103,20 @@ impl Codecs {
         Ok(())
     }
 
-    /// Compresses with ZSTD at a level.
-    pub(super) fn compress(&mut self, level: i32, bytes: &[u8]) -> Result<&[u8]> {
+    /// Compresses with ZSTD.
+    pub(super) fn compress(&mut self, effort: Effort, bytes: &[u8]) -> Result<&[u8]> {
         let context = match &mut self.compressor {
-            Some((set, context)) => {
-                if *set != level {
-                    context.set_compression_level(level).map_err(context_failed)?;
-                    *set = level;
-                }
-                context
+            Some((set, context)) if *set == effort => context,
+            other => {
+                let mut context = match other.take() {
+                    Some((_, context)) => context,
+                    None => Compressor::new(effort.level()).map_err(context_failed)?,
+                };
+                context.set_compression_level(effort.level()).map_err(context_failed)?;
+                let literals = if matches!(effort, Effort::Coded(_)) { ParamSwitch::Enable } else { ParamSwitch::Auto };
+                context.set_parameter(CParameter::LiteralCompressionMode(literals)).map_err(context_failed)?;
+                &mut other.insert((effort, context)).1
             }
-            none => &mut none.insert((level, Compressor::new(level).map_err(context_failed)?)).1,
         };
         self.compressed.clear();
         self.compressed.reserve(zstd::zstd_safe::compress_bound(bytes.len()));

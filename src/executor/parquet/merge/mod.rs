@@ -59,7 +59,7 @@ use widen::Widen;
 
 /// The ZSTD level for a page of such values, as far as the other writer (that of whole columns) has it.
 pub(crate) fn level(rules: &Rules, plain: &[u8]) -> Result<i32> {
-    Ok(choose::level_for(&mut Codecs::new(), rules, plain)?.0.max(1))
+    Ok(choose::effort_for(&mut Codecs::new(), rules, plain)?.0.level().max(1))
 }
 
 /// What a worker keeps from one column to the next.

@@ -9,8 +9,8 @@ use parquet::schema::types::ColumnDescPtr;
 
 use super::blocks::Pool;
 use super::bounds::{Extent, Order};
-use super::choose::{Choice, Rules, encode, for_values, level_for};
-use super::codec::Codecs;
+use super::choose::{Choice, Rules, effort_for, encode, for_values};
+use super::codec::{Codecs, Effort};
 use super::dictionary::{Dictionary, Merged};
 use super::header::{encoding, write_dictionary};
 use super::index::{self, Content, Pages};
@@ -288,7 +288,7 @@ impl Output {
         self.repetition.write(&mut self.body);
         self.definition.write(&mut self.body);
         let levels_end = self.body.len();
-        let (encoding, level) = match &self.merged {
+        let (encoding, effort) = match &self.merged {
             Some(merged) if merged.values().len() > 0 => self.write_indices(codecs)?,
             // Nothing but nulls so far needs no dictionary.
             _ => self.write_values(codecs)?,
@@ -314,7 +314,7 @@ impl Output {
             extent: &self.extent,
             uncompressed: body.len(),
         };
-        self.pages.append(&content, codecs.compress(level, body)?);
+        self.pages.append(&content, codecs.compress(effort, body)?);
         self.repetition.clear();
         self.definition.clear();
         self.extent.clear();
@@ -324,12 +324,12 @@ impl Output {
         Ok(())
     }
 
-    fn write_values(&mut self, codecs: &mut Codecs) -> Result<(i32, i32)> {
+    fn write_values(&mut self, codecs: &mut Codecs) -> Result<(i32, Effort)> {
         let (shape, rules) = (&self.shape, &self.rules);
         if self.defined == 0 {
-            return Ok((encoding::PLAIN, rules.level));
+            return Ok((encoding::PLAIN, rules.effort()));
         }
-        let (encoding, level) = match self.choice.plain {
+        let (encoding, effort) = match self.choice.plain {
             Some(chosen) => chosen,
             None => {
                 *self.choice.plain.insert(for_values(codecs, shape, rules, &self.plain[LEVELS_ROOM..], self.defined)?)
@@ -338,17 +338,17 @@ impl Output {
         if encoding != encoding::PLAIN || shape.order == Order::Bool {
             encode(encoding, shape, &self.plain[LEVELS_ROOM..], self.defined, &mut self.body)?;
         }
-        Ok((encoding, level))
+        Ok((encoding, effort))
     }
 
-    fn write_indices(&mut self, codecs: &mut Codecs) -> Result<(i32, i32)> {
+    fn write_indices(&mut self, codecs: &mut Codecs) -> Result<(i32, Effort)> {
         let largest = self.occurring.iter().rposition(|occurs| *occurs != 0).unwrap_or(0);
         let width = bits::width_of(u32::try_from(largest).unwrap_or(u32::MAX));
         self.body.push(u8::try_from(width).unwrap_or(32));
         hybrid::encode(&self.indices, width, &mut self.body);
-        let level = match self.choice.indices {
-            Some(level) => level,
-            None => *self.choice.indices.insert(level_for(codecs, &self.rules, &self.body)?.0),
+        let effort = match self.choice.indices {
+            Some(effort) => effort,
+            None => *self.choice.indices.insert(effort_for(codecs, &self.rules, &self.body)?.0),
         };
         if let Some(merged) = &self.merged {
             let values = merged.values();
@@ -362,7 +362,7 @@ impl Output {
                 self.extent.nans = self.indices.iter().filter(is_nan).count() as u64;
             }
         }
-        Ok((encoding::RLE_DICTIONARY, level))
+        Ok((encoding::RLE_DICTIONARY, effort))
     }
 
     /// Completes the chunk; says what was chosen for it.
@@ -377,12 +377,13 @@ impl Output {
             let len = merged.values().len();
             (len > 0).then(|| merged.into_values(len))
         });
-        let level = self.choice.plain.map(|(_, level)| level).or(self.choice.indices).unwrap_or(self.rules.level);
+        let effort = self.choice.plain.map(|(_, effort)| effort).or(self.choice.indices);
+        let effort = effort.unwrap_or(self.rules.effort());
         let page = match &dictionary {
             Some(dictionary) => {
                 let plain = dictionary.plain();
                 let mut page = Vec::new();
-                let compressed = codecs.compress(level, plain)?;
+                let compressed = codecs.compress(effort, plain)?;
                 write_dictionary(&mut page, dictionary.len(), plain.len(), compressed.len());
                 let uncompressed = page.len() + plain.len();
                 page.extend_from_slice(compressed);
