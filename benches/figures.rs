@@ -55,7 +55,7 @@ async fn planning() {
         state.files = (0..count)
             .map(|n: usize| {
                 let like = &small.files[n % small.files.len()];
-                DataFile { path: format!("{}-{n:07}", like.path), size: 3 * MIB, ..like.clone() }
+                DataFile { path: format!("{}-{n:07}", like.path).into(), size: 3 * MIB, ..like.clone() }
             })
             .collect();
         let start = Instant::now();

@@ -80,7 +80,7 @@ async fn each(
     let (mut plans, mut worst) = (Vec::new(), 0);
     for name in session.tables(tables).await? {
         match plan_one(&name).await {
-            Ok(plan) => plans.push(planner::seal(plan)?),
+            Ok(plan) => plans.push(plan),
             Err(error) => {
                 worst = worst.max(error.kind().exit_code());
                 output::error(&error.while_doing(format!("planning {name}")));
@@ -88,11 +88,12 @@ async fn each(
         }
     }
     if !session.json && out.output.is_none() {
-        for saved in &plans {
-            output::data(&render::plan(&saved.plan, out.files));
+        for plan in &plans {
+            output::data(&render::plan(plan, out.files));
         }
         return Ok(worst);
     }
+    let plans = plans.into_iter().map(planner::seal).collect::<Result<Vec<_>>>()?;
     let file = PlanFile { version: PLAN_VERSION, plans };
     if let Some(path) = &out.output {
         save(path, &file)?;

@@ -176,7 +176,7 @@ fn skipped(plan: &CompactPlan) -> String {
             }
             SkipReason::FewDeletes { .. } => "few of their rows are deleted".to_owned(),
             SkipReason::DeletesStay { .. } => "their deletes are good as they are, or needed by other files".to_owned(),
-            SkipReason::UnsupportedDeletes { what, .. } => format!("a delete file applies to them that {what}"),
+            SkipReason::UnsupportedDeletes(delete) => format!("a delete file applies to them that {}", delete.what),
             other => other.to_string(),
         };
         match reasons.iter_mut().find(|(known, ..)| *known == words) {

@@ -243,7 +243,7 @@ impl<'a> Check<'a> {
     fn inputs_in(&mut self, spec_id: i32, manifest: LiveEntries) -> Vec<(&'a str, Live)> {
         let mut found = Vec::new();
         for entry in manifest.entries {
-            let Some((path, _)) = self.inputs.get_key_value(entry.path.as_str()) else { continue };
+            let Some((path, _)) = self.inputs.get_key_value(&*entry.path) else { continue };
             let partition = match self.partitions.get(&entry.partition) {
                 Some(known) => Arc::clone(known),
                 None => {

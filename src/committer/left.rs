@@ -30,11 +30,11 @@ impl Digest {
         hasher: &RandomState,
     ) -> Self {
         let mut digest = Self { spec_id: file.partition_spec_id, ..Self::default() };
-        for entry in manifest.entries.iter().filter(|entry| !removed.contains(entry.path.as_str())) {
+        for entry in manifest.entries.iter().filter(|entry| !removed.contains(&*entry.path)) {
             let (sequence, partition) = (entry.sequence_number, &entry.partition);
-            digest.paths.insert(hasher.hash_one(entry.path.as_str()));
+            digest.paths.insert(hasher.hash_one(&*entry.path));
             note(&mut digest.lowest, partition, sequence);
-            if !vectored.contains(&entry.path) {
+            if !vectored.contains(&*entry.path) {
                 note(&mut digest.lowest_bare, partition, sequence);
             }
         }

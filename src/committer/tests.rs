@@ -112,7 +112,7 @@ impl Fixture {
     /// Live files: path, rows, data sequence number.
     async fn live(&self) -> Vec<(String, u64, i64)> {
         let state = load_state(&self.load().await, &LoadOptions::default()).await.unwrap();
-        state.files.into_iter().map(|f| (f.path, f.records, f.sequence_number)).collect()
+        state.files.into_iter().map(|f| (f.path.to_string(), f.records, f.sequence_number)).collect()
     }
 
     /// The outcome of rewriting some of the files into one.
@@ -133,7 +133,7 @@ impl Fixture {
             from_specs: Vec::new(),
             task,
             spec_id: 0,
-            inputs: inputs.iter().map(|f| f.path.clone()).collect(),
+            inputs: inputs.iter().map(|f| f.path.to_string()).collect(),
             outputs: vec![file],
             route: Route::Encode,
             rows_in: records,
@@ -198,7 +198,7 @@ async fn add_delete(
     ambient: &Ambient,
     name: &TableName,
     content: DataContentType,
-    of: Option<String>,
+    of: Option<Arc<str>>,
 ) {
     add_delete_in(catalog, ambient, name, content, of, (0, Struct::empty())).await;
 }
@@ -209,7 +209,7 @@ async fn add_delete_in(
     ambient: &Ambient,
     name: &TableName,
     content: DataContentType,
-    of: Option<String>,
+    of: Option<Arc<str>>,
     (spec_id, partition): (i32, Struct),
 ) {
     let table = catalog.load_table(name).await.unwrap();
@@ -218,7 +218,11 @@ async fn add_delete_in(
     let folder = format!("{}/metadata", table.metadata.location());
     let mut delete = DataFileBuilder::default();
     delete.content(content).file_path(format!("{folder}/delete-{id}.parquet")).file_format(DataFileFormat::Parquet);
-    delete.record_count(1).file_size_in_bytes(1).partition(partition).referenced_data_file(of);
+    delete
+        .record_count(1)
+        .file_size_in_bytes(1)
+        .partition(partition)
+        .referenced_data_file(of.map(|path| path.to_string()));
     delete.partition_spec_id(spec_id);
     if content == DataContentType::EqualityDeletes {
         delete.equality_ids(Some(vec![1]));

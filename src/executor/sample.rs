@@ -1,6 +1,6 @@
 //! How much will inputs shrink? Asked once a table and codec, before anything was ever rewritten.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::deletes::Mask;
@@ -9,7 +9,7 @@ use super::threads::apart;
 use super::{TableContext, source};
 use crate::error::{Error, Result};
 use crate::lake::Store;
-use crate::model::{Codec, CompactPolicy, Footer};
+use crate::model::{Codec, CompactPolicy, Footers};
 
 /// Files that are tried for each codec.
 const FILES: usize = 2;
@@ -23,7 +23,7 @@ const LARGEST_ROW_GROUP: u64 = 64 << 20;
 pub async fn sample_ratio(
     store: &Arc<Store>,
     files: &[(String, u64)],
-    footers: &HashMap<String, Footer>,
+    footers: &Footers,
     table: &TableContext,
     policy: &CompactPolicy,
 ) -> Result<BTreeMap<Codec, f64>> {

@@ -31,7 +31,7 @@ const DELETED: i32 = 2;
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct LiveEntry {
     pub(crate) content: DataContentType,
-    pub(crate) path: String,
+    pub(crate) path: Arc<str>,
     pub(crate) format: FileFormat,
     pub(crate) partition: Struct,
     pub(crate) records: u64,
@@ -103,7 +103,8 @@ struct Entry<B, C> {
 struct EntryFile<B, C> {
     #[serde(default)]
     content: i32,
-    file_path: String,
+    #[serde(deserialize_with = "shared_text")]
+    file_path: Arc<str>,
     file_format: String,
     partition: Partition,
     record_count: i64,
@@ -411,6 +412,23 @@ impl<'de> Deserialize<'de> for Raw {
         }
         deserializer.deserialize_any(Value)
     }
+}
+
+/// A text that is shared from the beginning.
+fn shared_text<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Arc<str>, D::Error> {
+    struct Text;
+    impl Visitor<'_> for Text {
+        type Value = Arc<str>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a text")
+        }
+
+        fn visit_str<E>(self, text: &str) -> std::result::Result<Arc<str>, E> {
+            Ok(text.into())
+        }
+    }
+    deserializer.deserialize_str(Text)
 }
 
 /// Avro bytes.

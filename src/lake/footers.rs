@@ -1,6 +1,6 @@
 //! Parquet footers, read without the rest of the file.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use parquet::schema::types::SchemaDescPtr;
 use super::Store;
 use super::parquet_schema::{schema_hash, write_schema};
 use crate::error::{Error, Kind, Result};
-use crate::model::{Arrangement, Codec, ColumnCodec, Footer, RowGroup};
+use crate::model::{Arrangement, Codec, ColumnCodec, Footer, Footers, RowGroup};
 
 /// How many footers are read side by side.
 const FOOTERS_AT_ONCE: usize = 32;
@@ -30,11 +30,7 @@ const FIRST_READ: usize = 64 * 1024;
 /// # Errors
 /// `Corrupt` naming the file that is missing, truncated or no Parquet file; `Unavailable` when the store does not
 /// answer.
-pub async fn read_footers(
-    store: &Arc<Store>,
-    files: &[(String, u64)],
-    schema: &Schema,
-) -> Result<HashMap<String, Footer>> {
+pub async fn read_footers(store: &Arc<Store>, files: &[(String, u64)], schema: &Schema) -> Result<Footers> {
     // A schema that can't be written is refused by the planner; its footers are still worth showing.
     let current = write_schema(schema).ok().map(|written| schema_hash(&written.parquet));
     futures::stream::iter(files.iter().cloned())

@@ -11,7 +11,7 @@ use super::manifests::{MANIFESTS_AT_ONCE, read_manifest_list};
 use super::partition_types::{PartitionTypes, promoted};
 use super::{LoadedTable, manifest_info, partition_path, runs};
 use crate::error::{Context, Result};
-use crate::model::{Codec, DataFile, DeleteContent, DeleteFile, Partition, PartitionId, TableState};
+use crate::model::{Codec, DataFile, DeleteContent, DeleteFile, Footers, Partition, PartitionId, TableState};
 
 /// What is loaded beside the files themselves.
 #[derive(Debug, Clone, Default)]
@@ -63,7 +63,7 @@ pub async fn load_state(table: &LoadedTable, options: &LoadOptions) -> Result<Ta
         files,
         deletes,
         manifests,
-        footers: HashMap::new(),
+        footers: Footers::default(),
         classes: BTreeMap::new(),
         ratios: recorded_ratios(table),
     })
@@ -123,7 +123,7 @@ impl Builder {
                     bounds: entry.bounds,
                 }),
                 content => self.deletes.push(DeleteFile {
-                    path,
+                    path: path.as_ref().to_owned(),
                     content: match content {
                         DataContentType::EqualityDeletes => DeleteContent::Equality,
                         DataContentType::Data | DataContentType::PositionDeletes => DeleteContent::Position,
@@ -179,7 +179,7 @@ impl Builder {
         for file in &mut self.deletes {
             file.partition = renumbered[file.partition.0 as usize];
         }
-        runs::merge(&mut self.files, &self.ends.0, |file| file.path.as_str());
+        runs::merge(&mut self.files, &self.ends.0, |file| &file.path);
         runs::merge(&mut self.deletes, &self.ends.1, |file| file.path.as_str());
         (partitions, self.files, self.deletes)
     }

@@ -185,7 +185,7 @@ pub async fn read_current(table: &LoadedTable, file: &ManifestFile) -> Result<Ma
         // The `iceberg` crate (0.10.1) knows no bounds of columns that are not the table's.
         let live = read_live(&table.store, file, &[]).await?.entries;
         let only: HashMap<String, String> =
-            live.into_iter().filter_map(|entry| Some((entry.path, entry.referenced_data_file?))).collect();
+            live.into_iter().filter_map(|entry| Some((entry.path.to_string(), entry.referenced_data_file?))).collect();
         manifest = changed(manifest, |file| {
             let new = file.referenced_data_file().is_none().then(|| only.get(file.file_path()))??;
             copied(file, spec_id).referenced_data_file(Some(new.clone())).build().ok()

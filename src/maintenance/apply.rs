@@ -92,7 +92,7 @@ pub(super) fn refuse_stale<'a>(
     inputs: impl Iterator<Item = (&'a String, i64)>,
     state: &TableState,
 ) -> Result<()> {
-    let live: HashMap<&str, i64> = state.files.iter().map(|file| (file.path.as_str(), file.sequence_number)).collect();
+    let live: HashMap<&str, i64> = state.files.iter().map(|file| (&*file.path, file.sequence_number)).collect();
     for (path, sequence_number) in inputs {
         if live.get(path.as_str()) != Some(&sequence_number) {
             return Err(Error::conflict(format!(

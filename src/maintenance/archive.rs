@@ -54,7 +54,7 @@ impl Maintenance {
         let places: Vec<_> = policy.tiers.iter().map(Tier::place).collect();
         state.classes = loaded.store.classes_of(&archive::classes_wanted(&state, &places)).await.while_doing(what)?;
         let wanted = archive::footers_wanted(&state, &policy, now_ms)?;
-        let sizes: HashMap<&str, u64> = state.files.iter().map(|file| (file.path.as_str(), file.size)).collect();
+        let sizes: HashMap<&str, u64> = state.files.iter().map(|file| (&*file.path, file.size)).collect();
         let sized = |path: &String| sizes.get(path.as_str()).map(|size| (path.clone(), *size));
         let files: Vec<(String, u64)> = wanted.iter().filter_map(|(path, _)| sized(path)).collect();
         state.footers =

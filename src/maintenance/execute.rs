@@ -141,7 +141,7 @@ impl<'a> Run<'a> {
         let Some(base) = work.base else {
             return Err(Error::internal(format!("the plan for {} has tasks but no base snapshot", work.table)));
         };
-        let sizes = state.files.iter().map(|file| (file.path.clone(), file.size)).collect();
+        let sizes = state.files.iter().map(|file| (file.path.to_string(), file.size)).collect();
         Ok(Self { maintenance, loaded, state, work, base, report, sizes, done: Vec::new() })
     }
 

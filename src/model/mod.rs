@@ -65,7 +65,7 @@ pub use plan::{
     SavedPlan, Skipped, Task,
 };
 pub use policy::{CompactPolicy, EncodingProfile, JobOrder, PartialProgress, Verify};
-pub use reason::{PickReason, RouteReason, SkipReason, TaskReason};
+pub use reason::{PickReason, RouteReason, SkipReason, TaskReason, UnsupportedDelete};
 pub use removal::{Count, FileKind, Removal};
 pub use report::{ErrorReport, REPORT_VERSION, Report, Status, StepReport, TableReport};
 pub use respec::{KeepSpec, PartitionValues, Respec};
@@ -73,7 +73,8 @@ pub use schedule::{CronTime, Windows, parse_zone};
 pub use similar::{closest, edit_distance};
 pub use sort::{Arrangement, Curve, SortField};
 pub use state::{
-    Blob, DataFile, DeleteContent, DeleteFile, FieldRange, FileFormat, ManifestInfo, Partition, PartitionId, TableState,
+    Blob, DataFile, DeleteContent, DeleteFile, FieldRange, FileFormat, Footers, ManifestInfo, Partition, PartitionId,
+    TableState,
 };
 pub use tier::{
     BILLED_GIB, DAYS_A_MONTH, Prices, Recompress, Tier, TierPlace, class_is_offline, class_prices, human_money,

@@ -1,5 +1,7 @@
 //! What should happen and why: a plain, versioned, serialisable value, pinned to a base snapshot (I1).
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -170,7 +172,7 @@ pub enum Task {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Skipped {
     /// Location.
-    pub path: String,
+    pub path: Arc<str>,
     /// Bytes.
     pub size: u64,
     /// Why.

@@ -159,12 +159,7 @@ pub enum SkipReason {
         bytes: u64,
     },
     /// A delete file applies to it that can't be applied.
-    UnsupportedDeletes {
-        /// The delete file.
-        delete_file: String,
-        /// What is not supported about it.
-        what: String,
-    },
+    UnsupportedDeletes(Box<UnsupportedDelete>),
     /// Not a Parquet file.
     NotParquet,
     /// Encrypted.
@@ -196,6 +191,15 @@ pub enum SkipReason {
         /// What it is.
         what: String,
     },
+}
+
+/// A delete file that can't be applied. Apart from the other reasons, because these come by the million.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnsupportedDelete {
+    /// The delete file.
+    pub delete_file: String,
+    /// What is not supported about it.
+    pub what: String,
 }
 
 /// Why a group is copied, or has to be encoded anew.
@@ -326,7 +330,9 @@ impl fmt::Display for SkipReason {
                     "{delete_files} delete files apply to it, which are good as they are or needed by other files"
                 )
             }
-            Self::UnsupportedDeletes { delete_file, what } => write!(f, "{delete_file} applies to it, which {what}"),
+            Self::UnsupportedDeletes(delete) => {
+                write!(f, "{} applies to it, which {}", delete.delete_file, delete.what)
+            }
             Self::FewOutOfOrder { files, bytes } => {
                 write!(f, "not in order, but only {files} files with {} are", human_bytes(*bytes))
             }

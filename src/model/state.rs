@@ -41,8 +41,8 @@ pub enum FileFormat {
 /// A live data file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DataFile {
-    /// Location as the manifest has it.
-    pub path: String,
+    /// Location as the manifest has it; shared with the plan, which speaks of every file.
+    pub path: Arc<str>,
     /// Its format.
     pub format: FileFormat,
     /// Its partition.
@@ -152,6 +152,9 @@ pub struct ManifestInfo {
     pub ranges: Option<Vec<FieldRange>>,
 }
 
+/// Footers of files by path.
+pub type Footers = HashMap<String, Footer, foldhash::fast::RandomState>;
+
 /// What is there: one consistent picture of a table at one snapshot.
 ///
 /// Loaded by `lake`, read by `planner`. Memory is proportional to live files.
@@ -178,7 +181,7 @@ pub struct TableState {
     /// Manifests of the snapshot, in its order.
     pub manifests: Vec<ManifestInfo>,
     /// Footers of the files that the planner asked for, by path.
-    pub footers: HashMap<String, Footer>,
+    pub footers: Footers,
     /// Storage classes of the files that the planner asked for, by path; a file whose store has no classes is absent.
     pub classes: BTreeMap<String, String>,
     /// Output bytes per input byte when a file in this codec is rewritten under the current policy: from summaries of
@@ -194,7 +197,7 @@ impl TableState {
 
     /// The index of the data file with this path.
     pub fn file_index(&self, path: &str) -> Option<usize> {
-        self.files.binary_search_by(|file| file.path.as_str().cmp(path)).ok()
+        self.files.binary_search_by(|file| (*file.path).cmp(path)).ok()
     }
 
     /// Bytes of all live data files.

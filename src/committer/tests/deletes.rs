@@ -103,7 +103,7 @@ async fn should_believe_the_names_in_a_delete_file_that_was_read() {
         let mut fixture = Fixture::new(2, 1).await;
         let partition = fixture.add(POSITION, None).await;
         fixture.rebase().await;
-        let others = other.map(|file: usize| fixture.files[file].path.clone()).into_iter();
+        let others = other.map(|file: usize| fixture.files[file].path.to_string()).into_iter();
         let others = others.chain(["s3://gone/long/ago.parquet".to_owned()]).collect();
         let done = fixture.retire(vec![], &[fixture.applied(0, 0..3, &[(&partition, Some(others))])], &[]).await;
         assert_eq!(done.retired.len(), usize::from(goes), "{done:?}");

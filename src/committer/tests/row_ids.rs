@@ -6,7 +6,7 @@ impl Fixture {
     /// The first row id of every live file, with its rows.
     pub(super) async fn row_ids(&self) -> BTreeMap<String, Option<(i64, u64)>> {
         let state = load_state(&self.load().await, &LoadOptions::default()).await.unwrap();
-        state.files.into_iter().map(|f| (f.path, f.first_row_id.map(|id| (id, f.records)))).collect()
+        state.files.into_iter().map(|f| (f.path.to_string(), f.first_row_id.map(|id| (id, f.records)))).collect()
     }
 }
 

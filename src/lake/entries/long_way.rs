@@ -18,7 +18,7 @@ pub(super) fn from_manifest(manifest: &Manifest, mut row_ids: RowIds, bounds_for
         let content = data.content_type();
         Ok(LiveEntry {
             content,
-            path: data.file_path().to_owned(),
+            path: data.file_path().into(),
             format: format_of(data.file_format()),
             partition: data.partition().clone(),
             records: data.record_count(),

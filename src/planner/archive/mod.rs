@@ -50,7 +50,7 @@ pub fn footers_wanted(state: &TableState, policy: &ArchivePolicy, now_ms: i64) -
     let (placement, _) = placement(state, policy, now_ms)?;
     let movers = placement.movers.iter().filter(|mover| !mover.only_class);
     let wanted = movers.filter(|mover| state.files[mover.index].format == FileFormat::Parquet);
-    Ok(wanted.map(|mover| (state.files[mover.index].path.clone(), mover.to)).collect())
+    Ok(wanted.map(|mover| (state.files[mover.index].path.to_string(), mover.to)).collect())
 }
 
 /// Plans the moves of a table. `now_ms` decides ages.

@@ -3,8 +3,8 @@
 use super::age::{TimeColumn, age_ms, days};
 use crate::error::Result;
 use crate::model::{
-    ArchivePolicy, DataFile, FileFormat, PickReason, SkipReason, StayReason, Stays, TableState, TierPlace, same_class,
-    tier_of, told_by_class,
+    ArchivePolicy, DataFile, FileFormat, PickReason, SkipReason, StayReason, Stays, TableState, TierPlace,
+    UnsupportedDelete, same_class, tier_of, told_by_class,
 };
 use crate::planner::compact::eligible::unsupported_deletes;
 use crate::planner::deletes::Burdens;
@@ -60,11 +60,11 @@ pub(super) fn place(
     let burdens = Burdens::find(state);
     let (mut placed, mut movers, mut stays) = (Vec::new(), Vec::new(), Vec::new());
     for (index, file) in state.files.iter().enumerate() {
-        let class = state.classes.get(&file.path).map(String::as_str);
+        let class = state.classes.get(&*file.path).map(String::as_str);
         let from = tier_of(&places, &file.path, class);
         let age = column.and_then(|column| column.end(state, file)).map(|end| age_ms(end, now_ms));
         placed.push(Placed { tier: from, age_ms: age });
-        let mut stay = |why| stays.push(Stays { path: file.path.clone(), size: file.size, why });
+        let mut stay = |why| stays.push(Stays { path: file.path.to_string(), size: file.size, why });
         if filter.as_ref().is_some_and(|filter| !filter.may_match(state, file)) {
             stay(StayReason::FilteredOut);
             continue;
@@ -97,7 +97,8 @@ pub(super) fn place(
             // A change of class in place touches neither the file's bytes nor its name: deletes still find it.
             let in_place = to == from || told_by_class(&[places[from].clone(), places[to].clone()]);
             if delete_files > 0 && !in_place {
-                if let Some(SkipReason::UnsupportedDeletes { delete_file, what }) = unsupported_deletes(state, burden) {
+                if let Some(SkipReason::UnsupportedDeletes(delete)) = unsupported_deletes(state, burden) {
+                    let UnsupportedDelete { delete_file, what } = *delete;
                     stay(StayReason::UnsupportedDeletes { delete_file, what });
                     continue;
                 }
@@ -142,5 +143,5 @@ pub(super) fn classes_wanted(state: &TableState, places: &[TierPlace]) -> Vec<St
             .any(|(index, place)| index != first && told_by_class(&[places[first].clone(), place.clone()]));
         shared || places[first].storage_class.is_some()
     };
-    state.files.iter().filter(wanted).map(|file| file.path.clone()).collect()
+    state.files.iter().filter(wanted).map(|file| file.path.to_string()).collect()
 }

@@ -37,7 +37,7 @@ pub(super) fn tasks(
     stays: &mut Vec<Stays>,
     now_ms: i64,
 ) -> Vec<ArchiveTask> {
-    let by_path = movers.iter().map(|mover| (state.files[mover.index].path.as_str(), mover)).collect();
+    let by_path = movers.iter().map(|mover| (&*state.files[mover.index].path, mover)).collect();
     let maker = Maker { state, policy, ratios, burdens, by_path, now_ms };
     let mut groups: BTreeMap<(PartitionId, usize), Vec<&Mover>> = BTreeMap::new();
     for mover in movers {
@@ -126,7 +126,7 @@ impl<'a> Maker<'a> {
         }
         let file = self.file(mover);
         let tier = &self.policy.tiers[to];
-        let found = self.state.footers.get(&file.path).and_then(Footer::main_codec);
+        let found = self.state.footers.get(&*file.path).and_then(Footer::main_codec);
         match (tier.recompress, found) {
             (_, Some(found)) if found != tier.policy.codec && found != Codec::Uncompressed => {
                 Some(RouteReason::CodecDiffers { found })
@@ -146,7 +146,7 @@ impl<'a> Maker<'a> {
 
     /// Whether a file is known to have none of the encodings that its tier writes.
     fn lacks_encodings(&self, tier: &Tier, file: &DataFile) -> bool {
-        let compatible = self.state.footers.get(&file.path).is_some_and(|footer| footer.compatible);
+        let compatible = self.state.footers.get(&*file.path).is_some_and(|footer| footer.compatible);
         tier.policy.encodings == EncodingProfile::Modern && compatible
     }
 
@@ -210,9 +210,9 @@ impl<'a> Maker<'a> {
             Move::Reclass(ReclassTask {
                 id: 0,
                 partition: partition.path.clone(),
-                path: file.path.clone(),
+                path: file.path.to_string(),
                 size: file.size,
-                from: self.state.classes.get(&file.path).cloned().unwrap_or_default(),
+                from: self.state.classes.get(&*file.path).cloned().unwrap_or_default(),
                 storage_class: tier.storage_class.clone().unwrap_or_else(|| "STANDARD".to_owned()),
             })
         } else {
@@ -261,7 +261,7 @@ impl<'a> Maker<'a> {
         let Some(why) = why else { return tasks.push(task) };
         let left = self.movers_of(&task).map(|mover| {
             let file = self.file(mover);
-            Stays { path: file.path.clone(), size: file.size, why: why.clone() }
+            Stays { path: file.path.to_string(), size: file.size, why: why.clone() }
         });
         stays.extend(left);
     }

@@ -28,7 +28,7 @@ pub(super) fn after(
     if tasks.is_empty() {
         return before.to_vec();
     }
-    let index: HashMap<&str, usize> = state.files.iter().enumerate().map(|(n, file)| (file.path.as_str(), n)).collect();
+    let index: HashMap<&str, usize> = state.files.iter().enumerate().map(|(n, file)| (&*file.path, n)).collect();
     let mut gone = BTreeSet::new();
     let mut come = Vec::new();
     for task in tasks {

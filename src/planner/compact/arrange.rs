@@ -60,7 +60,7 @@ impl Wish {
     /// Whether a file is in order.
     pub(super) fn holds(&self, state: &TableState, file: &DataFile) -> bool {
         let marked =
-            || state.footers.get(&file.path).is_some_and(|f| f.arrangement.is_some() && f.arrangement == self.mark);
+            || state.footers.get(&*file.path).is_some_and(|f| f.arrangement.is_some() && f.arrangement == self.mark);
         !self.sorts() || self.claims(file) || marked()
     }
 }

@@ -69,7 +69,7 @@ impl Clustering {
             let partition = state.partition(file.partition);
             let place = found.place(partition.spec_id, &partition.path);
             let spans = found.columns.iter().map(|c| Span::of_bounds(file.bounds.get(&c.id)?, &c.kind)).collect();
-            found.files.insert(file.path.clone(), (place, spans));
+            found.files.insert(file.path.to_string(), (place, spans));
         }
         Some(found)
     }

@@ -4,7 +4,9 @@ use std::collections::HashSet;
 
 use super::left::Left;
 use crate::error::Result;
-use crate::model::{CompactPolicy, DataFile, FileFormat, PickReason, SkipReason, TableState, tier_of};
+use crate::model::{
+    CompactPolicy, DataFile, DeleteFile, FileFormat, PickReason, SkipReason, TableState, UnsupportedDelete, tier_of,
+};
 use crate::planner::deletes::{Burden, Burdens, obstacle};
 use crate::planner::filter::FilterOn;
 
@@ -43,7 +45,7 @@ impl Eligible {
 
 /// The tier of a file that is not in the hottest one.
 fn colder_tier(state: &TableState, policy: &CompactPolicy, file: &DataFile) -> Option<String> {
-    let class = state.classes.get(&file.path).map(String::as_str);
+    let class = state.classes.get(&*file.path).map(String::as_str);
     match tier_of(&policy.tiers, &file.path, class) {
         0 => None,
         index => Some(policy.tiers[index].name.clone()),
@@ -56,17 +58,21 @@ pub(in crate::planner) fn unsupported_deletes(state: &TableState, burden: &Burde
     let mut vectors = vectors.filter(|delete| delete.format == FileFormat::Puffin);
     if let (Some(_), Some(second)) = (vectors.next(), vectors.next()) {
         let what = "is a second deletion vector of one file".to_owned();
-        return Some(SkipReason::UnsupportedDeletes { delete_file: second.path.clone(), what });
+        return Some(unsupported(second, what));
     }
     burden.deletes.iter().find_map(|number| {
         let delete = &state.deletes[*number as usize];
-        obstacle(delete).map(|what| SkipReason::UnsupportedDeletes { delete_file: delete.path.clone(), what })
+        obstacle(delete).map(|what| unsupported(delete, what))
     })
+}
+
+fn unsupported(delete: &DeleteFile, what: String) -> SkipReason {
+    SkipReason::UnsupportedDeletes(Box::new(UnsupportedDelete { delete_file: delete.path.clone(), what }))
 }
 
 /// Why a file wants to be rewritten, if it does.
 pub(super) fn pick(state: &TableState, policy: &CompactPolicy, file: &DataFile, burden: &Burden) -> Option<PickReason> {
-    let codec = state.footers.get(&file.path).and_then(|footer| footer.main_codec());
+    let codec = state.footers.get(&*file.path).and_then(|footer| footer.main_codec());
     burden
         .reason(file, policy)
         .or_else(|| size_reason(file, policy))

@@ -142,7 +142,7 @@ fn candidates(
 pub(in crate::planner) fn input(state: &TableState, burdens: &Burdens, index: usize, picked: PickReason) -> InputFile {
     let (file, burden) = (&state.files[index], burdens.of(index));
     InputFile {
-        path: file.path.clone(),
+        path: file.path.to_string(),
         size: file.size,
         records: file.records,
         sequence_number: file.sequence_number,

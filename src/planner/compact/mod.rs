@@ -67,7 +67,7 @@ pub fn footers_wanted(state: &TableState, policy: &CompactPolicy) -> Result<Vec<
             let file = &state.files[index];
             let deleted = burdens.of(index).reason(file, policy).is_some();
             if wish.sorts() && !wish.claims(file) {
-                wanted.push((file.path.clone(), file.size));
+                wanted.push((file.path.to_string(), file.size));
                 continue;
             }
             let outside = (old && policy.output_spec_id.is_some())
@@ -76,10 +76,10 @@ pub fn footers_wanted(state: &TableState, policy: &CompactPolicy) -> Result<Vec<
                 || policy.rewrite_all;
             let made_by_us = file.snapshot_id.is_some_and(|id| ours.contains(&id));
             if outside && (policy.rewrite_all || deleted || !lonely || file.size > policy.max_file_size_bytes) {
-                wanted.push((file.path.clone(), file.size));
+                wanted.push((file.path.to_string(), file.size));
             } else if !outside && !made_by_us && probes < MOST_CODEC_PROBES {
                 probes += 1;
-                wanted.push((file.path.clone(), file.size));
+                wanted.push((file.path.to_string(), file.size));
             }
         }
     }

@@ -16,14 +16,19 @@ pub(in crate::planner) struct Burden {
     pub(in crate::planner) deleted: u64,
 }
 
-/// The deletes of all data files, in their order.
+/// The deletes of all data files, in their order; of a table without deletes nothing is kept.
 #[derive(Debug)]
 pub(in crate::planner) struct Burdens(Vec<Burden>);
+
+static NONE: Burden = Burden { deletes: Vec::new(), counting: 0, deleted: 0 };
 
 impl Burdens {
     /// Looks up what applies to every file. A delete file that says which data file it is for counts there with all its
     /// records; any other one is shared out among the rows that it may apply to.
     pub(in crate::planner) fn find(state: &TableState) -> Self {
+        if state.deletes.is_empty() {
+            return Self(Vec::new());
+        }
         let index = DeleteIndex::new(state);
         let of = |file| Burden { deletes: index.applying_to(file), ..Burden::default() };
         let mut burdens = Self(state.files.iter().map(of).collect());
@@ -42,7 +47,7 @@ impl Burdens {
         then.share_out(state, rewritten);
         let mut more = false;
         for ((file, now), then) in state.files.iter().zip(&mut self.0).zip(then.0) {
-            if *now != then && !rewritten.contains(file.path.as_str()) {
+            if *now != then && !rewritten.contains(&*file.path) {
                 *now = then;
                 more = true;
             }
@@ -53,7 +58,7 @@ impl Burdens {
     fn share_out(&mut self, state: &TableState, rewritten: &HashSet<&str>) {
         let mut reached = vec![0u64; state.deletes.len()];
         for (file, burden) in state.files.iter().zip(&self.0) {
-            if rewritten.contains(file.path.as_str()) {
+            if rewritten.contains(&*file.path) {
                 continue;
             }
             for delete in counting(state, file, burden) {
@@ -80,7 +85,7 @@ impl Burdens {
 
     /// The burden of one file, by its index in the state.
     pub(in crate::planner) fn of(&self, file: usize) -> &Burden {
-        &self.0[file]
+        self.0.get(file).unwrap_or(&NONE)
     }
 
     /// How many files have deletes.

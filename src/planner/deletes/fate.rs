@@ -29,7 +29,7 @@ pub(in crate::planner) fn fates(
         for number in &burdens.of(index).deletes {
             let (all, gone) = &mut applies[*number as usize];
             *all += 1;
-            *gone += u64::from(done.contains(&(file.path.as_str(), &keys[*number as usize])));
+            *gone += u64::from(done.contains(&(&*file.path, &keys[*number as usize])));
         }
     }
     let fate = |key: &DeleteKey, (all, gone): (u64, u64)| match (all, all - gone) {

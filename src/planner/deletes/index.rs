@@ -38,7 +38,7 @@ impl<'a> DeleteIndex<'a> {
     /// for all positions of its file: older position deletes are in it (spec, "Deletion Vectors").
     pub(in crate::planner) fn applying_to(&self, file: &DataFile) -> Vec<u32> {
         let here = self.by_partition.get(&file.partition).into_iter();
-        let lists = here.chain(self.by_path.get(file.path.as_str())).chain([&self.global]);
+        let lists = here.chain(self.by_path.get(&*file.path)).chain([&self.global]);
         let mut found: Vec<u32> = lists
             .flat_map(|list| {
                 // Lists are in the order of sequence numbers: those that are too old are passed over at once.

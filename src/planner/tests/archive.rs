@@ -174,7 +174,7 @@ fn should_compact_on_the_way_and_leave_what_is_there_alone() {
     assert!((plan.money.saved() - (sum(&plan.before) - sum(&plan.after))).abs() < 1e-9);
     // Done: nothing is left to do (I8), whatever the codec of what is cold already.
     for file in &mut table.state.files {
-        file.path = format!("s3a://cold/wh/db/t/data/{}", file.path);
+        file.path = format!("s3a://cold/wh/db/t/data/{}", file.path).into();
     }
     assert!(planned(&table, &policy(), at(2025, 6, 1)).is_empty());
 }
@@ -292,7 +292,7 @@ fn should_change_the_class_in_place_where_tiers_share_one() {
     let unknown = planned(&table, &in_place, now);
     assert!(unknown.is_empty() && unknown.stays.len() == 6, "{}", picture(&unknown));
     for file in &table.state.files {
-        table.state.classes.insert(file.path.clone(), "STANDARD".into());
+        table.state.classes.insert(file.path.to_string(), "STANDARD".into());
     }
     table.state.classes.insert("a".into(), "STANDARD_IA".into());
     insta::assert_snapshot!(picture(&planned(&table, &in_place, now)), @r"

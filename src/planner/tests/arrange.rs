@@ -28,7 +28,7 @@ fn by_ts() -> CompactPolicy {
 fn span(state: &mut TableState, path: &str, low: i64, high: i64) {
     let bytes = |n: i64| Some(n.to_le_bytes().to_vec());
     let bounds = FieldBounds { lower: bytes(low), upper: bytes(high), nulls: Some(0), values: None };
-    let file = state.files.iter_mut().find(|file| file.path == path).unwrap();
+    let file = state.files.iter_mut().find(|file| *file.path == *path).unwrap();
     file.bounds.insert(1, bounds);
 }
 
@@ -45,11 +45,11 @@ impl Table {
 
 /// What is there afterwards: outputs of one task share its range without lying over one another.
 fn sorted(state: &TableState, plan: &CompactPlan, policy: &CompactPolicy, snapshot: i64) -> TableState {
-    let before: BTreeSet<&str> = state.files.iter().map(|file| file.path.as_str()).collect();
+    let before: BTreeSet<&str> = state.files.iter().map(|file| &*file.path).collect();
     let (mut after, _) = execute(state, plan, 1.0);
     for task in plan.rewrites() {
         assert_eq!(task.route, Route::Sort);
-        let inputs = || state.files.iter().filter(|file| task.inputs.iter().any(|input| input.path == file.path));
+        let inputs = || state.files.iter().filter(|file| task.inputs.iter().any(|input| *input.path == *file.path));
         let ends = |upper: bool| {
             inputs().filter_map(move |file| {
                 let bounds = file.bounds.get(&1)?;
@@ -62,16 +62,16 @@ fn sorted(state: &TableState, plan: &CompactPlan, policy: &CompactPolicy, snapsh
         let made: Vec<String> = after
             .files
             .iter()
-            .filter(|file| file.path.starts_with(&prefix) && !before.contains(file.path.as_str()))
-            .map(|file| file.path.clone())
+            .filter(|file| file.path.starts_with(&prefix) && !before.contains(&*file.path))
+            .map(|file| file.path.to_string())
             .collect();
         for (n, path) in made.iter().enumerate() {
             let renamed = format!("s{snapshot}-{path}");
             let mut footer = after.footers.remove(path).unwrap();
             footer.arrangement = policy.arrangement.mark();
             after.footers.insert(renamed.clone(), footer);
-            let file = after.files.iter_mut().find(|file| file.path == *path).unwrap();
-            (file.path, file.snapshot_id) = (renamed.clone(), Some(snapshot));
+            let file = after.files.iter_mut().find(|file| *file.path == **path).unwrap();
+            (file.path, file.snapshot_id) = (renamed.as_str().into(), Some(snapshot));
             file.bounds.clear();
             if let (Some(low), Some(high)) = (low, high) {
                 let at = |n: usize| low + (high - low) * n as i64 / made.len() as i64;
@@ -158,7 +158,7 @@ fn should_take_all_runs_in_when_it_is_not_known_where_the_new_one_lies() {
     let inputs =
         |table: &Table| plan(&table.state, &policy, 0).unwrap().rewrites().next().map(|task| task.inputs.len());
     assert_eq!(inputs(&table), Some(1), "a second run over the others is not too many");
-    table.state.files.iter_mut().find(|file| file.path == "new").unwrap().bounds.clear();
+    table.state.files.iter_mut().find(|file| *file.path == *"new").unwrap().bounds.clear();
     assert_eq!(inputs(&table), Some(9));
 }
 
@@ -212,7 +212,7 @@ proptest! {
             for (n, (size, low, length, marked, known)) in files.into_iter().enumerate() {
                 let name = format!("f{round}-{n}");
                 table = table.ranged(&name, size * MIB, (low, low + length), marked.then_some(&policy));
-                let file = table.state.files.iter_mut().find(|file| file.path == name).unwrap();
+                let file = table.state.files.iter_mut().find(|file| *file.path == *name).unwrap();
                 file.snapshot_id = Some(snapshot);
                 if !known && n % 3 == 0 {
                     file.bounds.clear();

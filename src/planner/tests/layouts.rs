@@ -208,7 +208,7 @@ fn should_leave_other_formats_and_encrypted_files_alone() {
     }
     table.state.files[2].encrypted = true;
     let plan = plan(&table.state, &default(), 0).unwrap();
-    let why = |n: usize| plan.skipped.iter().find(|s| s.path == format!("a{n:02}")).map(|s| s.why.to_string());
+    let why = |n: usize| plan.skipped.iter().find(|s| *s.path == *format!("a{n:02}")).map(|s| s.why.to_string());
     assert_eq!(why(0).as_deref(), Some("not a Parquet file"));
     assert_eq!(why(2).as_deref(), Some("encrypted"));
     assert_eq!((plan.tasks.len(), plan.totals.input_files), (1, 6), "the others of the table go on");

@@ -128,8 +128,9 @@ fn should_refuse_a_plan_that_was_touched() {
 fn should_plan_a_hundred_thousand_files() {
     let mut table = Table::new();
     let one = Table::new().file("f", 2021, 3 * MIB, Codec::Zstd).state;
-    table.state.files =
-        (0..100_000).map(|n| crate::model::DataFile { path: format!("f{n:06}"), ..one.files[0].clone() }).collect();
+    table.state.files = (0..100_000)
+        .map(|n| crate::model::DataFile { path: format!("f{n:06}").into(), ..one.files[0].clone() })
+        .collect();
     let start = std::time::Instant::now();
     let made = plan(&table.state, &CompactPolicy::default(), 0).unwrap();
     eprintln!("100,000 files planned in {:?}", start.elapsed());

@@ -15,7 +15,7 @@ impl Table {
     /// A file of the old, unpartitioned spec with rows of some years.
     fn old(mut self, name: &str, size: u64, years: (i32, i32)) -> Self {
         self = self.file(name, 0, size, Codec::Zstd);
-        let file = self.state.files.iter_mut().find(|file| file.path == name).unwrap();
+        let file = self.state.files.iter_mut().find(|file| *file.path == *name).unwrap();
         between(file, years.0, years.1);
         self
     }
@@ -145,7 +145,7 @@ fn many(years: impl Fn(i32) -> (i32, i32)) -> Table {
     for year in 1970..3970 {
         let one = Table::new().old("f", 50 * MIB, years(year)).state.files.remove(0);
         let name = |n: u32| format!("{year}-{n:03}");
-        table.state.files.extend((0..200).map(|n| crate::model::DataFile { path: name(n), ..one.clone() }));
+        table.state.files.extend((0..200).map(|n| crate::model::DataFile { path: name(n).into(), ..one.clone() }));
     }
     table
 }
@@ -170,7 +170,7 @@ fn should_not_scatter_the_files_of_a_group_over_too_many_partitions() {
         let mut table = Table::new();
         let one = Table::new().old("f", 500 * MIB, (1970, 1969 + partitions)).state.files.remove(0);
         let name = |n: u32| format!("f-{n:05}");
-        table.state.files.extend((0..8000).map(|n| crate::model::DataFile { path: name(n), ..one.clone() }));
+        table.state.files.extend((0..8000).map(|n| crate::model::DataFile { path: name(n).into(), ..one.clone() }));
         // Small ones beside them: something is to be done.
         table.olds("small", 40, 50 * MIB, (1970, 1969 + partitions))
     };

@@ -1,6 +1,6 @@
 //! Tables for tests, and a fake executor that makes what the real one would.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::sync::Arc;
 
@@ -10,7 +10,8 @@ use serde_json::json;
 
 use crate::model::{
     Codec, ColumnCodec, CompactPlan, CompactPolicy, DataFile, DeleteContent, DeleteFile, FieldBounds, FileBounds,
-    FileFormat, Footer, MIB, Partition, PartitionId, RewriteTask, RowGroup, TableName, TableState, human_bytes,
+    FileFormat, Footer, Footers, MIB, Partition, PartitionId, RewriteTask, RowGroup, TableName, TableState,
+    human_bytes,
 };
 use crate::planner::compact::plan;
 use crate::planner::time;
@@ -69,7 +70,7 @@ impl Table {
             files: Vec::new(),
             deletes: Vec::new(),
             manifests: Vec::new(),
-            footers: HashMap::new(),
+            footers: Footers::default(),
             classes: BTreeMap::new(),
             ratios: BTreeMap::new(),
         };
@@ -80,7 +81,7 @@ impl Table {
     pub(crate) fn file(mut self, name: &str, year: i32, size: u64, codec: Codec) -> Self {
         let partition = PartitionId(if year == 0 { 0 } else { u32::try_from(year - 2019).unwrap() });
         self.state.files.push(DataFile {
-            path: name.to_owned(),
+            path: name.into(),
             format: FileFormat::Parquet,
             partition,
             records: size / 100,
@@ -223,9 +224,9 @@ pub(crate) fn execute(state: &TableState, plan: &CompactPlan, error: f64) -> (Ta
             continue;
         }
         let (low, high) = years(&after, &inputs);
-        let first = after.files.iter().find(|file| inputs.contains(file.path.as_str())).unwrap().clone();
+        let first = after.files.iter().find(|file| inputs.contains(&*file.path)).unwrap().clone();
         let records: u64 = task.inputs.iter().map(|input| input.records - input.deleted).sum();
-        after.files.retain(|file| !inputs.contains(file.path.as_str()));
+        after.files.retain(|file| !inputs.contains(&*file.path));
         let factor = if task.route == crate::model::Route::Copy { 1.0 } else { error };
         let total = (task.output.bytes as f64 * factor) as u64;
         let files = total.div_ceil(plan.policy.target_file_size_bytes).max(1);
@@ -236,7 +237,7 @@ pub(crate) fn execute(state: &TableState, plan: &CompactPlan, error: f64) -> (Ta
             let rows = records / files + u64::from(n < records % files);
             let (sequence_number, file_sequence_number) = (9, 10);
             after.files.push(DataFile {
-                path: path.clone(),
+                path: path.as_str().into(),
                 size,
                 records: rows,
                 sequence_number,
@@ -267,7 +268,7 @@ pub(crate) fn between(file: &mut DataFile, first: i32, last: i32) {
 
 /// The years that the rows of some files are of, as far as their bounds tell.
 fn years(state: &TableState, inputs: &BTreeSet<&str>) -> (Option<i32>, Option<i32>) {
-    let files = || state.files.iter().filter(|file| inputs.contains(file.path.as_str()));
+    let files = || state.files.iter().filter(|file| inputs.contains(&*file.path));
     let ends: Option<Vec<(i32, i32)>> = files().map(years_of).collect();
     let ends = ends.unwrap_or_default();
     (ends.iter().map(|ends| ends.0).min(), ends.iter().map(|ends| ends.1).max())
@@ -289,7 +290,7 @@ fn move_rows(after: &mut TableState, plan: &CompactPlan, task: &RewriteTask, err
     let mut by_year: BTreeMap<i32, (u64, u64)> = BTreeMap::new();
     let (mut written, mut all) = (0, (i32::MAX, i32::MIN));
     for input in &task.inputs {
-        let at = after.files.iter().position(|file| file.path == input.path).unwrap();
+        let at = after.files.iter().position(|file| *file.path == *input.path).unwrap();
         let file = after.files.remove(at);
         let years = match after.partition(file.partition).spec_id {
             1 => (file.partition.0 as i32 + 2019, file.partition.0 as i32 + 2019),
@@ -311,7 +312,7 @@ fn move_rows(after: &mut TableState, plan: &CompactPlan, task: &RewriteTask, err
             let name = format!("out-moved-{year}-{:05}-{n:03}", task.id);
             let table = Table { state: after.clone() }.file(&name, year, total / files, plan.policy.codec);
             *after = table.state;
-            let file = after.files.iter_mut().find(|file| file.path == name).unwrap();
+            let file = after.files.iter_mut().find(|file| *file.path == *name).unwrap();
             file.records = rows / files + u64::from(n < rows % files);
             (file.sequence_number, file.file_sequence_number) = (9, 10);
             let (first, last) = if year == 0 { all } else { (year, year) };
@@ -330,7 +331,7 @@ fn applies(state: &TableState, delete: &DeleteFile, file: &DataFile) -> bool {
         // Where the delete names its file, readers go by the name alone.
         DeleteContent::Position => {
             file.sequence_number <= delete.sequence_number
-                && delete.referenced_data_file.as_ref().map_or(same_partition, |path| *path == file.path)
+                && delete.referenced_data_file.as_ref().map_or(same_partition, |path| **path == *file.path)
         }
         DeleteContent::Equality => file.sequence_number < delete.sequence_number && (same_partition || unpartitioned),
     }
@@ -347,7 +348,7 @@ pub(crate) fn flaws(state: &TableState, policy: &CompactPolicy, plan: &CompactPl
         *seen.entry(&file.path).or_default() += 1;
     }
     for file in &state.files {
-        match seen.remove(file.path.as_str()) {
+        match seen.remove(&*file.path) {
             Some(1) => {}
             Some(n) => flaws.push(format!("{} is planned {n} times", file.path)),
             None => flaws.push(format!("{} is forgotten", file.path)),
@@ -362,14 +363,14 @@ pub(crate) fn flaws(state: &TableState, policy: &CompactPolicy, plan: &CompactPl
     let inputs: BTreeSet<&str> =
         plan.rewrites().flat_map(|task| &task.inputs).map(|input| input.path.as_str()).collect();
     for (delete, planned) in state.deletes.iter().zip(&plan.deletes) {
-        let hit = |file: &&DataFile| applies(state, delete, file) && !inputs.contains(file.path.as_str());
+        let hit = |file: &&DataFile| applies(state, delete, file) && !inputs.contains(&*file.path);
         if let (true, Some(file)) = (planned.fate.goes(), state.files.iter().find(hit)) {
             flaws.push(format!("{} goes although it applies to {}", delete.path, file.path));
         }
     }
     for task in plan.rewrites() {
         for input in &task.inputs {
-            let file = state.files.iter().find(|file| file.path == input.path);
+            let file = state.files.iter().find(|file| *file.path == *input.path);
             let mut wanted: Vec<&str> = state
                 .deletes
                 .iter()

@@ -29,7 +29,7 @@ fn vector(state: &TableState, file: usize, path: &str, size: u64) -> DeleteFile 
         file_sequence_number: 6,
         vector: Some(Blob { offset, length: 50 }),
         encrypted: false,
-        referenced_data_file: Some(state.files[file].path.clone()),
+        referenced_data_file: Some(state.files[file].path.to_string()),
         equality_ids: Vec::new(),
     }
 }
@@ -73,7 +73,7 @@ fn should_merge_what_shares_files_and_leave_the_rest() {
     let made = plan(&table.state, &policy(5), 0).unwrap();
     assert_eq!(tasks(&made), [(String::new(), 6, TaskReason::ManyVectorFiles { files: 5 })]);
     assert_eq!(made.rewrites().next().unwrap().output.directory, "s3://b/db/t/data");
-    let left: Vec<&str> = made.skipped.iter().map(|file| file.path.as_str()).collect();
+    let left: Vec<&str> = made.skipped.iter().map(|file| &*file.path).collect();
     assert_eq!(left, ["f006", "f007", "f008", "f009", "f010"]);
     let made = plan(&table.state, &policy(4), 0).unwrap();
     let wanted = [("", 6, 5), ("ts_year=2022", 4, 4)];
@@ -92,7 +92,7 @@ fn after(state: &TableState, plan: &CompactPlan, hits: &BTreeSet<usize>) -> Tabl
     for task in plan.rewrites() {
         assert_eq!(task.route, Route::Vectors);
         for input in &task.inputs {
-            let file = state.files.iter().position(|file| file.path == input.path).unwrap();
+            let file = state.files.iter().position(|file| *file.path == *input.path).unwrap();
             let mut known = input.deletes.iter().map(|number| &task.deletes[*number as usize]);
             let known = known.find(|delete| delete.format == FileFormat::Puffin);
             match known {
@@ -143,7 +143,7 @@ proptest! {
         prop_assert!(again.is_empty(), "{:#?}\nafter {:#?}", tasks(&again), tasks(&made));
         // Every file is spoken of once, and nothing is worse than it was.
         let spoken: Vec<&str> = made.rewrites().flat_map(|task| &task.inputs).map(|input| input.path.as_str())
-            .chain(made.skipped.iter().map(|file| file.path.as_str())).collect();
+            .chain(made.skipped.iter().map(|file| &*file.path)).collect();
         prop_assert_eq!(spoken.len(), table.state.files.len());
         prop_assert_eq!(spoken.iter().collect::<BTreeSet<_>>().len(), spoken.len());
         let small = |state: &TableState| -> usize {

@@ -247,7 +247,7 @@ impl Movers<'_> {
             part.sort_by_cached_key(|item| item.spans.iter().map(lowest).collect::<Vec<_>>());
         }
         let by_path: BTreeMap<&str, &Item> =
-            part.iter().map(|item| (self.state.files[item.file].path.as_str(), item)).collect();
+            part.iter().map(|item| (&*self.state.files[item.file].path, item)).collect();
         split(part.iter().map(|item| self.input(item.file)).collect(), self.policy)
             .into_iter()
             .map(|inputs| {
