@@ -1,7 +1,7 @@
 """Rows deleted in a lake of small files: icewright compacts it, DuckDB does the anti-join and writes Parquet, both within 512 MB.
 
     benches/deletes.py ICEWRIGHT [--dir DIR] [--files 300] [--rows 100000] [--keys 10000000] [--runs 3]
-                                 [--spark FOLDER]
+                                 [--only positions|equality] [--spark FOLDER]
 
     positions   a tenth of the rows of every file, in one delete file a data file
     equality    keys in ten files for the whole table; three in ten of them are rows of the lake (of 300 files)
@@ -100,10 +100,11 @@ def main():
     parser.add_argument("--dir", default="/tmp/icewright-deletes")
     for name, default in {"files": 300, "rows": 100_000, "keys": 10_000_000, "runs": 3}.items():
         parser.add_argument(f"--{name}", type=int, default=default)
+    parser.add_argument("--only", choices=["positions", "equality"])
     parser.add_argument("--spark", help="a folder with Spark and Iceberg's runtime for it")
     args = parser.parse_args()
     print("| deletes | who | seconds | peak MB | rows left |\n|---|---|---|---|---|", flush=True)
-    for kind in ("positions", "equality"):
+    for kind in [args.only] if args.only else ("positions", "equality"):
         kept, run, out = (f"{args.dir}/{name}" for name in (f"{kind}-{args.files}-{args.rows}-{args.keys}", kind, "out"))
         if not os.path.exists(f"{kept}.made"):
             # Metadata holds absolute paths: the lake is made where it will run, and kept elsewhere.

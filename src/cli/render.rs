@@ -167,31 +167,44 @@ fn why(task: &RewriteTask) -> String {
 /// Files that are left alone, counted by reason.
 fn skipped(plan: &CompactPlan) -> String {
     let mut reasons: Vec<(String, u64, u64)> = Vec::new();
+    // Of a million files nearly all have the reason of the one before: it is put into words once.
+    let mut last: Option<(&SkipReason, usize)> = None;
     for file in &plan.skipped {
-        let words = match &file.why {
-            // The numbers differ from group to group: one line for all of them.
-            SkipReason::TooFewFiles { min, .. } => format!("fewer than {min} candidates in their partition"),
-            SkipReason::KeepsSpec { spec_id, why: KeepSpec::Scattered { .. } } => {
-                format!("stay in the older partition spec {spec_id}: every new partition would get a tiny file")
+        let at = match last {
+            Some((why, at)) if *why == file.why => at,
+            _ => {
+                let words = in_words(&file.why);
+                let known = reasons.iter().position(|(known, ..)| *known == words);
+                known.unwrap_or_else(|| {
+                    reasons.push((words, 0, 0));
+                    reasons.len() - 1
+                })
             }
-            SkipReason::FewDeletes { .. } => "few of their rows are deleted".to_owned(),
-            SkipReason::DeletesStay { .. } => "their deletes are good as they are, or needed by other files".to_owned(),
-            SkipReason::UnsupportedDeletes(delete) => format!("a delete file applies to them that {}", delete.what),
-            other => other.to_string(),
         };
-        match reasons.iter_mut().find(|(known, ..)| *known == words) {
-            Some((_, files, bytes)) => {
-                *files += 1;
-                *bytes += file.size;
-            }
-            None => reasons.push((words, 1, file.size)),
-        }
+        last = Some((&file.why, at));
+        let (_, files, bytes) = &mut reasons[at];
+        *files += 1;
+        *bytes += file.size;
     }
     reasons.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
     reasons
         .iter()
         .map(|(words, files, bytes)| format!("left alone: {files} files, {}: {words}\n", human_bytes(*bytes)))
         .collect()
+}
+
+/// Why files are left alone, in the same words for all of them: numbers differ from group to group.
+fn in_words(why: &SkipReason) -> String {
+    match why {
+        SkipReason::TooFewFiles { min, .. } => format!("fewer than {min} candidates in their partition"),
+        SkipReason::KeepsSpec { spec_id, why } if matches!(**why, KeepSpec::Scattered { .. }) => {
+            format!("stay in the older partition spec {spec_id}: every new partition would get a tiny file")
+        }
+        SkipReason::FewDeletes { .. } => "few of their rows are deleted".to_owned(),
+        SkipReason::DeletesStay { .. } => "their deletes are good as they are, or needed by other files".to_owned(),
+        SkipReason::UnsupportedDeletes(delete) => format!("a delete file applies to them that {}", delete.what),
+        other => other.to_string(),
+    }
 }
 
 /// What becomes of delete files, counted.

@@ -11,7 +11,9 @@ use super::manifests::{MANIFESTS_AT_ONCE, read_manifest_list};
 use super::partition_types::{PartitionTypes, promoted};
 use super::{LoadedTable, manifest_info, partition_path, runs};
 use crate::error::{Context, Result};
-use crate::model::{Codec, DataFile, DeleteContent, DeleteFile, Footers, Partition, PartitionId, TableState};
+use crate::model::{
+    Codec, DataFile, DeleteContent, DeleteFile, Footers, ManifestInfo, Partition, PartitionId, TableState,
+};
 
 /// What is loaded beside the files themselves.
 #[derive(Debug, Clone, Default)]
@@ -29,6 +31,30 @@ pub struct LoadOptions {
 /// encrypted manifests and for columns of types that are not known.
 pub async fn load_state(table: &LoadedTable, options: &LoadOptions) -> Result<TableState> {
     table.refuse_unknown_types()?;
+    let metadata = &table.metadata;
+    let (read, head) = futures::join!(read_files(table, options), table.store.head(&table.metadata_location));
+    let (builder, manifests) = read?;
+    let (partitions, files, deletes) = builder.finish();
+    Ok(TableState {
+        name: table.name.clone(),
+        metadata_location: table.metadata_location.clone(),
+        // Only shown to people: a store that can't tell is no reason to fail.
+        metadata_size: head.ok().flatten().map_or(0, |info| info.size),
+        metadata: Arc::clone(metadata),
+        snapshot_id: metadata.current_snapshot().map(|snapshot| snapshot.snapshot_id()),
+        sequence_number: metadata.current_snapshot().map_or(0, |snapshot| snapshot.sequence_number()),
+        partitions,
+        files,
+        deletes,
+        manifests,
+        footers: Footers::default(),
+        classes: BTreeMap::new(),
+        ratios: recorded_ratios(table),
+    })
+}
+
+/// Reads the manifest list and all manifests.
+async fn read_files(table: &LoadedTable, options: &LoadOptions) -> Result<(Builder, Vec<ManifestInfo>)> {
     let metadata = &table.metadata;
     let mut builder = Builder::default();
     let mut manifests = Vec::new();
@@ -49,24 +75,7 @@ pub async fn load_state(table: &LoadedTable, options: &LoadOptions) -> Result<Ta
             builder.add(table, &file, manifest);
         }
     }
-    let (partitions, files, deletes) = builder.finish();
-    // Only shown to people: a store that can't tell is no reason to fail.
-    let metadata_size = table.store.head(&table.metadata_location).await.ok().flatten().map_or(0, |info| info.size);
-    Ok(TableState {
-        name: table.name.clone(),
-        metadata_location: table.metadata_location.clone(),
-        metadata_size,
-        metadata: Arc::clone(metadata),
-        snapshot_id: metadata.current_snapshot().map(|snapshot| snapshot.snapshot_id()),
-        sequence_number: metadata.current_snapshot().map_or(0, |snapshot| snapshot.sequence_number()),
-        partitions,
-        files,
-        deletes,
-        manifests,
-        footers: Footers::default(),
-        classes: BTreeMap::new(),
-        ratios: recorded_ratios(table),
-    })
+    Ok((builder, manifests))
 }
 
 /// Compression ratios that earlier rewrites of this table recorded, newest first.

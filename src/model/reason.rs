@@ -175,23 +175,26 @@ pub enum SkipReason {
         spec_id: i32,
         /// Why it does not move to the current one.
         #[serde(flatten)]
-        why: KeepSpec,
+        why: Box<KeepSpec>,
     },
     /// The `--where` filter rules it out.
     FilteredOut,
     /// It is in a colder tier, and compaction leaves that alone.
     InTier {
         /// The tier.
-        tier: String,
+        tier: Box<str>,
     },
     /// The group did not fit into `max-files-to-rewrite`.
     OverLimit,
     /// Its footer has something that a rewrite would not keep.
     UnsupportedContent {
         /// What it is.
-        what: String,
+        what: Box<str>,
     },
 }
+
+// A table's million files have one each.
+const _: () = assert!(size_of::<SkipReason>() <= 24);
 
 /// A delete file that can't be applied. Apart from the other reasons, because these come by the million.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -44,11 +44,11 @@ impl Eligible {
 }
 
 /// The tier of a file that is not in the hottest one.
-fn colder_tier(state: &TableState, policy: &CompactPolicy, file: &DataFile) -> Option<String> {
+fn colder_tier(state: &TableState, policy: &CompactPolicy, file: &DataFile) -> Option<Box<str>> {
     let class = state.classes.get(&*file.path).map(String::as_str);
     match tier_of(&policy.tiers, &file.path, class) {
         0 => None,
-        index => Some(policy.tiers[index].name.clone()),
+        index => Some(policy.tiers[index].name.as_str().into()),
     }
 }
 

@@ -10,7 +10,7 @@ use crate::planner::compact::left::Left;
 /// A file that is left alone in an old spec.
 pub(in crate::planner::compact) fn left(state: &TableState, file: usize, keep: &KeepSpec) -> Left {
     let spec_id = state.partition(state.files[file].partition).spec_id;
-    Left { file, why: SkipReason::KeepsSpec { spec_id, why: keep.clone() } }
+    Left { file, why: SkipReason::KeepsSpec { spec_id, why: Box::new(keep.clone()) } }
 }
 
 /// Says of files that are left alone in an old spec why that is.
