@@ -25,7 +25,7 @@ use crate::lake::{Store, damaged, read_metadata_like};
 use crate::model::{Footer, InputFile, MIB};
 
 /// How many inputs are opened side by side.
-const OPENED_AT_ONCE: usize = 32;
+const OPENED_AT_ONCE: usize = 64;
 /// The size of one ranged read from an object store.
 const REMOTE_RANGE: u64 = 8 * MIB;
 /// Columns of a local file of at most so many bytes are read in one go.

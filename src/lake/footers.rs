@@ -21,7 +21,7 @@ use crate::error::{Error, Kind, Result};
 use crate::model::{Arrangement, Codec, ColumnCodec, Footer, Footers, RowGroup};
 
 /// How many footers are read side by side.
-const FOOTERS_AT_ONCE: usize = 32;
+const FOOTERS_AT_ONCE: usize = 64;
 /// How much of a file's end is read at first; nearly every footer fits.
 const FIRST_READ: usize = 64 * 1024;
 
