@@ -113,3 +113,33 @@ pub(super) fn effort_for(codecs: &mut Codecs, rules: &Rules, bytes: &[u8]) -> Re
     }
     Ok(best.map_or((rules.effort(), 0), |(_, effort, size)| (effort, size)))
 }
+
+#[cfg(test)]
+mod tests {
+    use rand::rngs::StdRng;
+    use rand::{Rng, SeedableRng};
+
+    use super::*;
+
+    #[test]
+    fn should_try_no_harder_than_pays() {
+        let rules = Rules {
+            level: 3,
+            modern: false,
+            no_dictionary: false,
+            page_bytes: 1 << 20,
+            page_rows: 20_000,
+            dictionary_bytes: 1 << 20,
+        };
+        let (mut codecs, mut rng) = (Codecs::new(), StdRng::seed_from_u64(7));
+        let mut effort = |bytes: &[u8]| effort_for(&mut codecs, &rules, bytes).unwrap().0;
+        let noise: Vec<u8> = (0..200_000).map(|_| rng.random()).collect();
+        assert_eq!(effort(&noise), Effort::Level(-1));
+        let numbers: String = (0..50_000).map(|_| format!("T{}", rng.random_range(0..1u64 << 40))).collect();
+        assert_eq!(effort(numbers.as_bytes()), Effort::Coded(-10));
+        let syllables = ["ka", "to", "mi", "ra", "ne", "so", "lu", "pe", "chi", "dor", "an", "el"];
+        let word = |n: usize| (0..1 + n % 4).map(|at| syllables[n / 12usize.pow(at as u32) % 12]).collect::<String>();
+        let text: Vec<String> = (0..50_000).map(|_| word(rng.random_range(1..2_000))).collect();
+        assert_eq!(effort(text.join(" ").as_bytes()), Effort::Level(1), "repeats are worth looking for");
+    }
+}
