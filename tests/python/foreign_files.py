@@ -49,8 +49,9 @@ COMPARED = ["id", "i", "l", "small", "middle", "wide", "day", "few", "many", "fl
 
 
 def rows(rng, first, count):
-    """Rows as an Arrow table; how often a column is null, and how its values are spread, is up to chance."""
-    epoch = datetime.datetime(2020, 1, 1)
+    """Rows as an Arrow table; how often a column is null, and how its values are spread, is up to chance. Its times may all be
+    whole milliseconds."""
+    epoch, step = datetime.datetime(2020, 1, 1), rng.choice([1, 1, 1000])
 
     def column(value):
         nulls, spread, base = rng.choice([0, 0, 0.2, 1]), rng.choice([1, 5, 300, 10**6]), rng.randrange(-50, 50)
@@ -60,7 +61,7 @@ def rows(rng, first, count):
         return [None if rng.random() < nulls else value(number) for number in numbers]
 
     def when(n):
-        return epoch + datetime.timedelta(seconds=n * 997, microseconds=n % 1000)
+        return epoch + datetime.timedelta(seconds=n * 997, microseconds=n % 1000 * step)
 
     columns = {
         "id": list(range(first, first + count)),
@@ -80,6 +81,11 @@ def rows(rng, first, count):
     return pa.table(columns, schema=schema_to_pyarrow(SCHEMA, include_field_ids=True))
 
 
+def in_milliseconds(table):
+    times = [table["local"], table["instant"], pc.struct_field(table["nested"], "t")]
+    return all(time is None or time.microsecond % 1000 == 0 for column in times for time in column.to_pylist())
+
+
 def by_pyarrow(rng, table, path):
     dictionary = rng.choice([True, False, ["few", "i"]])
     encodings = {}
@@ -97,6 +103,8 @@ def by_pyarrow(rng, table, path):
     }
     if options["use_deprecated_int96_timestamps"]:
         options["version"] = "1.0"
+    elif rng.random() < 0.5 and in_milliseconds(table):
+        options["coerce_timestamps"] = "ms"
     with pq.ParquetWriter(path, table.schema, **options) as writer:
         if rng.random() < 0.3:
             writer.write_table(table.slice(0, 0), row_group_size=1)
