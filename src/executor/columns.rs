@@ -75,10 +75,14 @@ impl Matched {
     /// Brings values of a file into the table's type.
     ///
     /// # Errors
-    /// `Unsupported` when the types can't be promoted into one another.
+    /// `Unsupported` when the types can't be promoted into one another, `Corrupt` when a required column has nulls.
     pub(crate) fn align(&self, values: &ArrayRef, from: &Field, to: &Field) -> Result<ArrayRef> {
-        let context = self.context();
-        context.inside(to).align(values, from, to)
+        let made = self.context().inside(to).align(values, from, to)?;
+        if !to.is_nullable() && made.null_count() > 0 {
+            return Err(Error::corrupt(format!("column {} is required, and has nulls in a file", to.name()))
+                .hint("make the column optional, or write the file anew; nothing was changed"));
+        }
+        Ok(made)
     }
 
     /// Rows of a column that the file is older than: its default, or null.

@@ -167,19 +167,20 @@ pub fn schema_hash(schema: &SchemaDescriptor) -> u64 {
 /// Whether values and levels of a file's leaf column are those of a table's, byte for byte. The top-level column is known
 /// to be the right one; below it the leaf is told by its field id, or by its name where the file has no ids.
 pub fn same_leaf(file: &ColumnDescriptor, table: &ColumnDescriptor) -> bool {
-    same_place(file, table)
-        && file.physical_type() == table.physical_type()
-        && file.type_length().max(0) == table.type_length().max(0)
-        && logical(file) == logical(table)
+    same_field(file, table) && levels(file) == levels(table) && same_values(file, table)
 }
 
-/// Whether a table's leaf column is that of a file after a promotion (spec, "Schema Evolution"), or counts the same times in
-/// finer steps.
-pub fn promoted_leaf(file: &ColumnDescriptor, table: &ColumnDescriptor) -> bool {
+/// Whether values of a file's leaf column become those of a table's one by one: after a promotion (spec, "Schema Evolution"),
+/// where the same times are counted in finer steps, or where only one of them has a column of its own as required.
+pub fn evolved_leaf(file: &ColumnDescriptor, table: &ColumnDescriptor) -> bool {
     let decimals = is_decimal(file) && is_decimal(table) && file.type_scale() == table.type_scale();
     let more_digits = decimals && file.type_precision() <= table.type_precision();
     let finer = Clock::of(file).zip(Clock::of(table)).is_some_and(|(file, table)| file.may_become(table));
-    same_place(file, table) && (more_digits || finer || (logical(file).is_empty() && logical(table).is_empty()))
+    let numbers = logical(file).is_empty() && logical(table).is_empty();
+    let own = |column: &ColumnDescriptor| column.path().parts().len() == 1 && column.max_rep_level() == 0;
+    same_field(file, table)
+        && (levels(file) == levels(table) || (own(file) && own(table)))
+        && (more_digits || finer || numbers || same_values(file, table))
 }
 
 /// Steps of a day.
@@ -233,12 +234,21 @@ impl Clock {
     }
 }
 
-fn same_place(file: &ColumnDescriptor, table: &ColumnDescriptor) -> bool {
+fn same_field(file: &ColumnDescriptor, table: &ColumnDescriptor) -> bool {
     let (have, want) = (file.self_type().get_basic_info(), table.self_type().get_basic_info());
     let nested = table.path().parts().len() > 1;
-    let same_field = !nested
-        || if have.has_id() { have.id() == want.id() } else { file.path().parts()[1..] == table.path().parts()[1..] };
-    same_field && (file.max_def_level(), file.max_rep_level()) == (table.max_def_level(), table.max_rep_level())
+    !nested
+        || if have.has_id() { have.id() == want.id() } else { file.path().parts()[1..] == table.path().parts()[1..] }
+}
+
+fn levels(column: &ColumnDescriptor) -> (i16, i16) {
+    (column.max_def_level(), column.max_rep_level())
+}
+
+fn same_values(file: &ColumnDescriptor, table: &ColumnDescriptor) -> bool {
+    file.physical_type() == table.physical_type()
+        && file.type_length().max(0) == table.type_length().max(0)
+        && logical(file) == logical(table)
 }
 
 /// Whether a column's values are decimals, in the new annotation or in the old one.

@@ -20,7 +20,7 @@ use crate::executor::columns::id;
 use crate::executor::source::{Source, chunk_range};
 use crate::executor::threads::guarded;
 use crate::lake::damaged;
-use crate::lake::parquet_schema::{is_decimal, promoted_leaf, same_leaf};
+use crate::lake::parquet_schema::{evolved_leaf, is_decimal, same_leaf};
 use crate::model::is_row_lineage;
 
 /// A finished top-level column.
@@ -114,7 +114,7 @@ fn inputs_of(work: &Work<'_>, group: &RowGroup, root: usize) -> std::result::Res
         for (file, table) in have.clone().zip(wanted.clone()) {
             let (file, table) = (descriptor.column(file), work.schema.parquet.column(table));
             let same = same_leaf(&file, &table) && merge::is_same(&file, &table);
-            if !(same || promoted_leaf(&file, &table) && merge::can_widen(&file, &table)) {
+            if !(same || evolved_leaf(&file, &table) && merge::can_change(&file, &table)) {
                 return Err(difference(&file, &table));
             }
         }

@@ -206,3 +206,53 @@ async fn should_make_promoted_numbers_wider_in_their_pages() {
         );
     }
 }
+
+/// Some engines write every column as optional; and a column may become optional after files were written.
+#[tokio::test]
+async fn should_move_pages_of_columns_that_only_file_or_table_has_as_required() {
+    let mut contents = Vec::new();
+    for route in BOTH {
+        let mut bench = Bench::new(json!([
+            {"id": 1, "name": "id", "required": true, "type": "long"},
+            {"id": 2, "name": "name", "required": false, "type": "string"},
+            {"id": 3, "name": "n", "required": false, "type": "long"}]));
+        for (first, dictionary) in [(0i64, true), (1_000, false)] {
+            let names: StringArray = (first..first + 500).map(|n| Some(format!("name {}", n % 30))).collect();
+            let numbers = arrow_array::Int32Array::from_iter_values(0..500);
+            let columns: Vec<(Field, ArrayRef)> = vec![
+                (
+                    with_id(Field::new("id", DataType::Int64, dictionary), 1),
+                    Arc::new(Int64Array::from_iter_values(first..first + 500)),
+                ),
+                (with_id(Field::new("name", DataType::Utf8, !dictionary), 2), Arc::new(names)),
+                (with_id(Field::new("n", DataType::Int32, false), 3), Arc::new(numbers)),
+            ];
+            bench.write(columns, WriterProperties::builder().set_dictionary_enabled(dictionary).build());
+        }
+        let path = bench.inputs[0].path.clone();
+        bench.positions(&(0..50).map(|n| (path.as_str(), n * 3)).collect::<Vec<_>>(), &[0]);
+        let done = bench.rewrite(route).await.unwrap();
+        assert_eq!(
+            (done.rows_out, done.chunks.encoded.chunks),
+            (950, if route == Route::Merge { 0 } else { 3 }),
+            "{done:?}"
+        );
+        let columns = &done.outputs[0].columns;
+        contents.push((read(&done.outputs[0].path), (1..4).map(|id| columns[&id].clone()).collect::<Vec<_>>()));
+    }
+    assert_eq!(contents[0].0.columns(), contents[1].0.columns());
+    for (stats, wanted) in contents[0].1.iter().zip(&contents[1].1) {
+        assert_eq!((stats.nulls, &stats.lower, &stats.upper), (wanted.nulls, &wanted.lower, &wanted.upper));
+    }
+}
+
+#[tokio::test]
+async fn should_refuse_nulls_where_the_table_has_none() {
+    for route in BOTH {
+        let mut bench = Bench::new(json!([{"id": 1, "name": "id", "required": true, "type": "long"}]));
+        bench.write(vec![long("id", 1, vec![Some(1), None, Some(3)])], plain());
+        bench.write(vec![long("id", 1, vec![Some(4)])], plain());
+        let error = bench.rewrite(route).await.unwrap_err();
+        assert_eq!(error.kind(), crate::error::Kind::Corrupt, "{error}");
+    }
+}

@@ -63,6 +63,8 @@ pub(super) struct Chunk<'a> {
     shape: Shape,
     layout: Layout,
     widen: Option<Widen>,
+    /// The definition level that all values get, where only one of file and table has the column as required.
+    all_defined: Option<u32>,
     bytes: &'a [u8],
     codec: Compression,
     at: usize,
@@ -89,6 +91,7 @@ impl<'a> Chunk<'a> {
             shape,
             layout: wanted.layout,
             widen: Widen::between(&shape, &wanted)?,
+            all_defined: (shape.max_definition != wanted.max_definition).then_some(wanted.max_definition),
             bytes,
             codec: metadata.compression(),
             at: 0,
@@ -205,6 +208,12 @@ impl<'a> Chunk<'a> {
         page.begin(levels);
         let defined = page.definition.count(0..levels, max_d);
         self.decode(used, at, defined, page)?;
+        if let Some(level) = self.all_defined {
+            if defined < levels {
+                return unfit("nulls in a column that the table has as required");
+            }
+            page.definition = Levels::Same(level);
+        }
         if let Some(widen) = self.widen {
             page.replace_plain(|plain, wider| widen.apply(plain, wider))?;
         }

@@ -94,8 +94,8 @@ pub(crate) fn is_same(file: &ColumnDescriptor, table: &ColumnDescriptor) -> bool
     matches!((Shape::of(file), Shape::of(table)), (Ok(file), Ok(table)) if file == table)
 }
 
-/// Whether they can be made wider, so that they are.
-pub(crate) fn can_widen(file: &ColumnDescriptor, table: &ColumnDescriptor) -> bool {
+/// Whether they can be changed one by one, so that they are.
+pub(crate) fn can_change(file: &ColumnDescriptor, table: &ColumnDescriptor) -> bool {
     matches!((Shape::of(file), Shape::of(table)), (Ok(file), Ok(table)) if Widen::between(&file, &table).is_ok())
 }
 

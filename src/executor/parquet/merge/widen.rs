@@ -26,7 +26,9 @@ impl Widen {
     /// How values of one shape get another; `None` where they have it.
     pub(super) fn between(from: &Shape, to: &Shape) -> Result<Option<Self>> {
         use Physical::{DOUBLE, FIXED_LEN_BYTE_ARRAY, FLOAT, INT32, INT64};
-        if (from.max_definition, from.max_repetition) != (to.max_definition, to.max_repetition) {
+        let levels = |shape: &Shape| (shape.max_definition, shape.max_repetition);
+        // A column of its own that is required here and optional there has the same values all the same.
+        if levels(from) != levels(to) && [from, to].iter().any(|shape| levels(shape) > (1, 0)) {
             return unfit("its levels are others");
         }
         let (Layout::Fixed(have), Layout::Fixed(want)) = (from.layout, to.layout) else {
