@@ -27,6 +27,17 @@ pub(crate) struct Rules {
 }
 
 impl Rules {
+    /// Those of a policy that says nothing else.
+    #[cfg(test)]
+    pub(super) const USUAL: Self = Self {
+        level: 3,
+        modern: false,
+        no_dictionary: false,
+        page_bytes: 1 << 20,
+        page_rows: 20_000,
+        dictionary_bytes: 1 << 20,
+    };
+
     /// What was asked for.
     pub(super) fn effort(&self) -> Effort {
         Effort::Level(self.level)
@@ -123,16 +134,8 @@ mod tests {
 
     #[test]
     fn should_try_no_harder_than_pays() {
-        let rules = Rules {
-            level: 3,
-            modern: false,
-            no_dictionary: false,
-            page_bytes: 1 << 20,
-            page_rows: 20_000,
-            dictionary_bytes: 1 << 20,
-        };
         let (mut codecs, mut rng) = (Codecs::new(), StdRng::seed_from_u64(7));
-        let mut effort = |bytes: &[u8]| effort_for(&mut codecs, &rules, bytes).unwrap().0;
+        let mut effort = |bytes: &[u8]| effort_for(&mut codecs, &Rules::USUAL, bytes).unwrap().0;
         let noise: Vec<u8> = (0..200_000).map(|_| rng.random()).collect();
         assert_eq!(effort(&noise), Effort::Level(-1));
         let numbers: String = (0..50_000).map(|_| format!("T{}", rng.random_range(0..1u64 << 40))).collect();

@@ -361,14 +361,7 @@ fn should_survive_damage() {
 /// The pages that come out of given pages.
 #[test]
 fn should_lay_pages_out_as_wanted() {
-    let rules = Rules {
-        level: 3,
-        modern: false,
-        no_dictionary: false,
-        page_bytes: 1 << 20,
-        page_rows: 1_000,
-        dictionary_bytes: 4_000,
-    };
+    let rules = Rules { page_rows: 1_000, dictionary_bytes: 4_000, ..Rules::USUAL };
     let layout = |rules: &Rules, columns: &[Vec<i64>], dictionary: bool| {
         let props = || {
             WriterProperties::builder()
@@ -423,14 +416,7 @@ fn should_lay_pages_out_as_wanted() {
 /// A row group cut into small ones must not give its whole dictionary to each of them.
 #[test]
 fn should_take_over_only_what_occurs_in_the_rows_that_come() {
-    let rules = Rules {
-        level: 3,
-        modern: false,
-        no_dictionary: false,
-        page_bytes: 1 << 20,
-        page_rows: 20_000,
-        dictionary_bytes: 1 << 20,
-    };
+    let rules = Rules::USUAL;
     let schema = Arc::new(Schema::new(vec![Field::new("n", DataType::Int64, false)]));
     let numbers: ArrayRef = Arc::new(Int64Array::from_iter_values((0..8_000).map(|i| i % 2_000)));
     let file = written(&RecordBatch::try_new(schema, vec![numbers]).unwrap(), WriterProperties::default());
