@@ -55,9 +55,10 @@ impl Syncing {
         self.wait()?;
         let file = file.try_clone()?;
         self.unsynced = 0;
+        let runtime = self.runtime.clone();
         self.running = Some(self.runtime.spawn_blocking(move || {
             file.sync_data()?;
-            forget(&file);
+            forget(file, &runtime);
             Ok(())
         }));
         Ok(())
@@ -73,14 +74,16 @@ impl Syncing {
 }
 
 /// Gives back the memory that the system holds of a file that is on its disk. Nobody has asked for what is written here, and
-/// what others read would have to make room for it; the next output finds pages at hand that were in use just now.
-fn forget(file: &File) {
-    #[cfg(target_os = "linux")]
-    if let Err(error) = rustix::fs::fadvise(file, 0, None, rustix::fs::Advice::DontNeed) {
-        tracing::debug!(%error, "the system keeps a file in memory");
-    }
-    #[cfg(not(target_os = "linux"))]
-    let _ = file;
+/// what others read would have to make room for it; the next output finds pages at hand that were in use just now. It takes a
+/// moment in which the disk would have nothing to do: nobody waits for it.
+fn forget(file: File, runtime: &Handle) {
+    drop(runtime.spawn_blocking(move || {
+        #[cfg(target_os = "linux")]
+        if let Err(error) = rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed) {
+            tracing::debug!(%error, "the system keeps a file in memory");
+        }
+        drop(file);
+    }));
 }
 
 impl Sink {
@@ -171,7 +174,7 @@ impl Sink {
             Target::Local { file, path, syncing } => {
                 syncing.wait()?;
                 file.sync_all()?;
-                forget(file);
+                forget(file.try_clone()?, &syncing.runtime);
                 // The name must survive a power cut as well as the bytes.
                 path.parent().map_or(Ok(()), |folder| File::open(folder).and_then(|folder| folder.sync_all()))
             }
