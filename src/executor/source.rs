@@ -24,8 +24,6 @@ use crate::error::{Error, Result};
 use crate::lake::{Store, damaged, read_metadata_like};
 use crate::model::{Footer, InputFile, MIB};
 
-/// How many inputs are opened side by side.
-const OPENED_AT_ONCE: usize = 64;
 /// The size of one ranged read from an object store.
 const REMOTE_RANGE: u64 = 8 * MIB;
 /// Columns of a local file of at most so many bytes are read in one go.
@@ -72,6 +70,7 @@ pub(crate) fn chunk_range(chunk: &ColumnChunkMetaData) -> Option<Range<u64>> {
 /// Opens all inputs of a group and reads their footers.
 pub(crate) async fn open_all(store: &Arc<Store>, inputs: &[InputFile]) -> Result<Vec<Source>> {
     let alike = &Alike::default();
+    let at_once = inputs.first().map_or(1, |input| store.opened_at_once(&input.path));
     futures::stream::iter(inputs.iter().cloned())
         .map(|input| {
             let store = store.clone();
@@ -89,7 +88,7 @@ pub(crate) async fn open_all(store: &Arc<Store>, inputs: &[InputFile]) -> Result
                 Ok(source)
             }
         })
-        .buffered(OPENED_AT_ONCE)
+        .buffered(at_once)
         .try_collect()
         .await
 }

@@ -20,8 +20,6 @@ use super::parquet_schema::{schema_hash, write_schema};
 use crate::error::{Error, Kind, Result};
 use crate::model::{Arrangement, Codec, ColumnCodec, Footer, Footers, RowGroup};
 
-/// How many footers are read side by side.
-const FOOTERS_AT_ONCE: usize = 64;
 /// How much of a file's end is read at first; nearly every footer fits.
 const FIRST_READ: usize = 64 * 1024;
 
@@ -33,6 +31,7 @@ const FIRST_READ: usize = 64 * 1024;
 pub async fn read_footers(store: &Arc<Store>, files: &[(String, u64)], schema: &Schema) -> Result<Footers> {
     // A schema that can't be written is refused by the planner; its footers are still worth showing.
     let current = write_schema(schema).ok().map(|written| schema_hash(&written.parquet));
+    let at_once = files.first().map_or(1, |(path, _)| store.opened_at_once(path));
     futures::stream::iter(files.iter().cloned())
         .map(|(path, size)| {
             let store = store.clone();
@@ -41,7 +40,7 @@ pub async fn read_footers(store: &Arc<Store>, files: &[(String, u64)], schema: &
                 Ok((path, summarise(&metadata, schema, current)))
             }
         })
-        .buffer_unordered(FOOTERS_AT_ONCE)
+        .buffer_unordered(at_once)
         .try_collect()
         .await
 }

@@ -147,6 +147,12 @@ impl Store {
         (parsed.scheme == Scheme::File).then(|| PathBuf::from(format!("/{}", parsed.path)))
     }
 
+    /// How many files like this one should be opened side by side: many where each is a round trip, and few on this machine,
+    /// where more are only memory.
+    pub fn opened_at_once(&self, location: &str) -> usize {
+        if self.local_path(location).is_some() { 8 } else { 64 }
+    }
+
     /// Reads a whole file.
     ///
     /// # Errors
