@@ -77,7 +77,7 @@ fn metadata(criterion: &mut Criterion) {
     state.files = (0..100_000)
         .map(|n: usize| {
             let like = &small.files[n % small.files.len()];
-            DataFile { path: format!("{}-{n:07}", like.path), size: 3 * MIB, ..like.clone() }
+            DataFile { path: format!("{}-{n:07}", like.path).into(), size: 3 * MIB, ..like.clone() }
         })
         .collect();
     group.throughput(Throughput::Elements(100_000));
