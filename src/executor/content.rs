@@ -11,6 +11,7 @@ use twox_hash::XxHash64;
 
 use super::columns::match_columns;
 use super::deletes::Masks;
+use super::opening::Opening;
 use super::parquet::{Output, RowGroupInput, read_root};
 use super::source::{self, Source};
 use super::{Job, TableContext};
@@ -29,7 +30,8 @@ pub(super) fn compare(job: &Job, outputs: &[Output]) -> Result<()> {
         .iter()
         .map(|output| job.runtime.block_on(source::open(&job.store, &output.file.path, output.file.size)))
         .collect::<Result<Vec<_>>>()?;
-    let (before, after) = (Side { files: &job.sources, masks: &job.masks }, Side::whole(&written));
+    let inputs = Opening::begin(job.task.clone(), job.store.clone(), job.runtime.clone()).all()?;
+    let (before, after) = (Side { files: &inputs, masks: &job.masks }, Side::whole(&written));
     match differing(&before, &after, &job.table, job.workers, &job.runtime)? {
         None => Ok(()),
         Some(column) => Err(Error::internal(format!(

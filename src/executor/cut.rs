@@ -26,6 +26,11 @@ impl Cutter {
         Self { target, ratio, input_left: input, input_done: 0, output_done: 0, in_file: 0, closed_any: false }
     }
 
+    /// The input is known better now: all of it has so many bytes.
+    pub(crate) fn expect(&mut self, input: u64) {
+        self.input_left = input.saturating_sub(self.input_done);
+    }
+
     /// Output bytes per input byte, as measured so far (as planned before anything was).
     pub(crate) fn ratio(&self) -> f64 {
         // The plan's guess fades as measurements come in (one row group is enough to outweigh it), and ends with a file.

@@ -13,6 +13,7 @@ mod deletes;
 mod found;
 mod lanes;
 mod lineage;
+mod opening;
 mod parquet;
 mod sample;
 mod sink;
@@ -46,7 +47,7 @@ use crate::telemetry::Progress;
 use budget::Budget;
 use deletes::{MaskRoom, Masks, Shared};
 use lanes::{Held, Lanes};
-use source::Source;
+use opening::{Opening, Walk};
 
 /// What the executor may use.
 #[derive(Debug, Clone)]
@@ -97,11 +98,10 @@ pub struct Executor {
 
 /// Everything that one running task needs, on its own thread.
 pub(crate) struct Job {
-    pub(crate) task: RewriteTask,
+    pub(crate) task: Arc<RewriteTask>,
     pub(crate) table: TableContext,
     pub(crate) policy: CompactPolicy,
-    pub(crate) sources: Vec<Source>,
-    /// The deleted rows of the sources.
+    /// The deleted rows of the inputs.
     pub(crate) masks: Masks,
     pub(crate) store: Arc<Store>,
     pub(crate) ambient: Arc<Ambient>,
@@ -136,34 +136,26 @@ impl Executor {
         let what = || format!("rewriting group {} ({}) of {}", task.id, shown(&task.partition), table.table);
         let deletes = self.deletes_of(task, table).await.while_doing(what)?;
         let (rows_deleted, applied) = (deletes.rows, deletes.applied);
-        // Where data files stay, the masks say all that is to be known of them.
-        let inputs = if task.route.keeps_files() { &[][..] } else { &task.inputs };
-        let open = async || source::open_all(&self.store, inputs).await.while_doing(what);
-        // Local files are opened in no time, and what is known of them need not be kept while the task waits.
-        let far = inputs.iter().any(|input| self.store.local_path(&input.path).is_none());
-        let (lanes, sources) = match self.lanes.try_acquire(task) {
+        let shared = Arc::new(task.clone());
+        // Of tasks that wait for processors the next one begins to open its files meanwhile.
+        let (lanes, opening) = match self.lanes.try_acquire(task) {
             Some(lanes) => (lanes, None),
-            None if far => {
+            None => {
                 let _next = self.lanes.next().await?;
-                let sources = open().await?;
-                (self.lanes.acquire(task).await?, Some(sources))
+                let opening = self.opening(&shared);
+                (self.lanes.acquire(task).await?, Some(opening))
             }
-            None => (self.lanes.acquire(task).await?, None),
         };
         let workers = lanes.workers.min(self.settings.workers).max(1);
         let share = match task.route {
             Route::Sort => self.budget.acquire_to_sort(policy, workers, input_bytes(task)).await?,
             _ => self.budget.acquire(policy, workers, row_group_bytes(task, policy)).await?,
         };
-        let sources = match sources {
-            Some(sources) => sources,
-            None => open().await?,
-        };
+        let opening = opening.unwrap_or_else(|| self.opening(&shared));
         let job = Job {
-            task: task.clone(),
+            task: shared,
             table: table.clone(),
             policy: policy.clone(),
-            sources,
             masks: deletes.masks,
             store: self.store.clone(),
             ambient: self.ambient.clone(),
@@ -175,7 +167,7 @@ impl Executor {
             spill: self.settings.spill.clone(),
             runtime: Handle::current(),
         };
-        let (outputs, chunks) = threads::apart(move || guarded(&job)).await.while_doing(what)?;
+        let (outputs, chunks) = threads::apart(move || guarded(&job, opening)).await.while_doing(what)?;
         let outputs = self.with_class(outputs, task.output.storage_class.as_deref()).await.while_doing(what)?;
         self.progress.task_done();
         let written = outputs.iter().map(|file| file.records).sum();
@@ -205,6 +197,13 @@ impl Executor {
     }
 }
 
+impl Executor {
+    /// Begins to open the inputs of a task.
+    fn opening(&self, task: &Arc<RewriteTask>) -> Opening {
+        Opening::begin(Arc::clone(task), Arc::clone(&self.store), Handle::current())
+    }
+}
+
 fn input_bytes(task: &RewriteTask) -> u64 {
     task.inputs.iter().map(|input| input.size).sum()
 }
@@ -227,9 +226,9 @@ fn shown(partition: &str) -> &str {
 }
 
 /// Runs a job; whatever goes wrong, also a panic of a decoder on garbage, its outputs are removed.
-fn guarded(job: &Job) -> Result<(Vec<NewFile>, ChunkWays)> {
+fn guarded(job: &Job, opening: Opening) -> Result<(Vec<NewFile>, ChunkWays)> {
     let written = parking::Written::default();
-    let result = catch_unwind(AssertUnwindSafe(|| run(job, &written))).unwrap_or_else(|_| {
+    let result = catch_unwind(AssertUnwindSafe(|| run(job, opening, &written))).unwrap_or_else(|_| {
         Err(Error::corrupt("a decoder gave up on an input file")
             .hint("one of the group's files is damaged; --log debug names the file that was read last"))
     });
@@ -248,16 +247,17 @@ pub(crate) fn remove(job: &Job, written: &Written) {
     }
 }
 
-fn run(job: &Job, written: &parking::Written) -> Result<(Vec<NewFile>, ChunkWays)> {
-    let outputs = match job.task.route {
-        Route::Copy => parquet::copy(job, written)?,
-        Route::Merge | Route::Encode => parquet::rewrite(job, written)?,
-        Route::Sort => own_thread(|| parquet::sorted(job, written))?,
+fn run(job: &Job, opening: Opening, written: &parking::Written) -> Result<(Vec<NewFile>, ChunkWays)> {
+    let walk = Walk::new(job, opening);
+    let (outputs, before) = match job.task.route {
+        Route::Copy => parquet::copy(job, walk, written)?,
+        Route::Merge | Route::Encode => parquet::rewrite(job, walk, written)?,
+        Route::Sort => own_thread(|| parquet::sorted(job, walk, written))?,
         Route::Deletes => return Ok((deletes::write(job, written)?, ChunkWays::default())),
         Route::Vectors => return Ok((deletes::write_vectors(job, written)?, ChunkWays::default())),
         Route::Transfer => return Err(Error::internal("whole files are moved by the transfer, not by a rewrite")),
     };
-    verify::stats(job, &outputs)?;
+    verify::stats(job, &before, &outputs)?;
     if job.policy.verify == Verify::Content {
         content::compare(job, &outputs)?;
     }

@@ -62,5 +62,5 @@ async fn one(
     });
     let (sources, inputs): (Vec<_>, Vec<_>) = futures::future::try_join_all(opening).await?.into_iter().unzip();
     let (table, policy) = (table.clone(), policy.clone());
-    apart(move || trial(&sources, inputs, &table, &policy)).await
+    apart(move || trial(sources, inputs, &table, &policy)).await
 }

@@ -22,7 +22,7 @@ use super::lineage::Lineage;
 use super::sink::Sink;
 use crate::error::{Error, Result};
 use crate::lake::{Store, damaged, read_metadata_like};
-use crate::model::{Footer, InputFile, MIB};
+use crate::model::{Footer, MIB};
 
 /// The size of one ranged read from an object store.
 const REMOTE_RANGE: u64 = 8 * MIB;
@@ -67,42 +67,17 @@ pub(crate) fn chunk_range(chunk: &ColumnChunkMetaData) -> Option<Range<u64>> {
     Some(start..end)
 }
 
-/// Opens all inputs of a group and reads their footers.
-pub(crate) async fn open_all(store: &Arc<Store>, inputs: &[InputFile]) -> Result<Vec<Source>> {
-    let alike = &Alike::default();
-    let at_once = inputs.first().map_or(1, |input| store.opened_at_once(&input.path));
-    futures::stream::iter(inputs.iter().cloned())
-        .map(|input| {
-            let store = store.clone();
-            async move {
-                let mut source = open_like(&store, &input.path, input.size, alike).await?;
-                source.lineage = Lineage::of(&input);
-                let rows = source.rows();
-                if rows != input.records {
-                    return Err(Error::corrupt(format!(
-                        "data file {} has {rows} rows, its manifest says {}",
-                        input.path, input.records
-                    ))
-                    .hint("the file is not the one that was committed: restore it; nothing was changed"));
-                }
-                Ok(source)
-            }
-        })
-        .buffered(at_once)
-        .try_collect()
-        .await
-}
-
 /// Opens one file.
 pub(crate) async fn open(store: &Arc<Store>, path: &str, size: u64) -> Result<Source> {
     open_like(store, path, size, &Alike::default()).await
 }
 
 /// What files of a group have in common: a group may have many thousands.
-#[derive(Default)]
-struct Alike(Mutex<Option<(SchemaDescPtr, ArrowSchemaRef)>>);
+#[derive(Debug, Default)]
+pub(super) struct Alike(Mutex<Option<(SchemaDescPtr, ArrowSchemaRef)>>);
 
-async fn open_like(store: &Arc<Store>, path: &str, size: u64, alike: &Alike) -> Result<Source> {
+/// The same, one of such files.
+pub(super) async fn open_like(store: &Arc<Store>, path: &str, size: u64, alike: &Alike) -> Result<Source> {
     let known = alike.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let columns = known.as_ref().map(|(columns, _)| columns.clone());
     let metadata = read_metadata_like(store, path, size, PageIndexPolicy::Optional, columns).await?;

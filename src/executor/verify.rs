@@ -2,18 +2,62 @@
 
 use std::collections::BTreeMap;
 
+use iceberg::spec::Schema;
+
 use super::Job;
+use super::deletes::Mask;
 use super::parquet::Output;
+use super::source::Source;
 use super::stats::{Bound, Leaf, leaves, leaves_of};
 use crate::error::{Error, Result};
 use crate::model::is_row_lineage;
+
+/// What the row groups with living rows of inputs hold, added up input by input.
+#[derive(Default)]
+pub(crate) struct Before {
+    sums: Sums,
+    /// Rows of those row groups that live, and that don't.
+    living: u64,
+    removed: u64,
+    /// Their compressed bytes.
+    bytes: u64,
+}
+
+impl Before {
+    /// Adds an input.
+    pub(super) fn add(&mut self, source: &Source, mask: &Mask, schema: &Schema) {
+        let unsigned = |n: i64| u64::try_from(n).unwrap_or(0);
+        let (mut first, mut rows) = (0, 0);
+        let mut read = vec![true; source.metadata.num_row_groups()];
+        for (group, read) in source.metadata.row_groups().iter().zip(&mut read) {
+            let all = unsigned(group.num_rows());
+            let dead = mask.deleted(first, all);
+            first += all;
+            // A row group that is dead as a whole is never read.
+            *read = dead < all;
+            if *read {
+                rows += all;
+                self.removed += dead;
+                self.living += all - dead;
+                self.bytes += unsigned(group.compressed_size());
+            }
+        }
+        self.sums.add(leaves_of(&source.metadata, schema, |group| read[group]), rows);
+    }
+
+    /// The compressed bytes of those row groups.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+}
 
 /// Compares the footers of inputs and outputs.
 ///
 /// # Errors
 /// `Internal` naming the column and the figures when they differ: nothing may be committed then.
-pub(super) fn stats(job: &Job, outputs: &[Output]) -> Result<()> {
-    let (before, living, removed) = inputs(job)?;
+pub(super) fn stats(job: &Job, before: &Before, outputs: &[Output]) -> Result<()> {
+    let Before { sums: before, living, removed, .. } = before;
+    let (living, removed) = (*living, *removed);
     let rows_out: u64 = outputs.iter().map(|output| output.file.records).sum();
     if living != rows_out {
         return Err(differs(job, "the number of living rows", living, rows_out));
@@ -51,30 +95,6 @@ pub(super) fn stats(job: &Job, outputs: &[Output]) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// What the inputs' row groups with living rows hold, and how many rows of those groups live and don't.
-fn inputs(job: &Job) -> Result<(Sums, u64, u64)> {
-    let mut sums = Sums::default();
-    let (mut living, mut removed) = (0, 0);
-    for (index, source) in job.sources.iter().enumerate() {
-        let mask = job.masks.of(index)?;
-        let mut rows = 0;
-        let mut read = vec![true; source.metadata.num_row_groups()];
-        for (group, read) in read.iter_mut().enumerate() {
-            let all = u64::try_from(source.metadata.row_group(group).num_rows()).unwrap_or(0);
-            let dead = mask.deleted(source.first_row(group), all);
-            // A row group that is dead as a whole was never read.
-            *read = dead < all;
-            if *read {
-                rows += all;
-                removed += dead;
-                living += all - dead;
-            }
-        }
-        sums.add(leaves_of(&source.metadata, &job.table.schema, |group| read[group]), rows);
-    }
-    Ok((sums, living, removed))
 }
 
 /// Nulls that went with deleted rows, by field id, for columns where they could be counted: top-level ones without

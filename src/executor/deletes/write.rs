@@ -151,7 +151,7 @@ pub(super) fn read_back(job: &Job, made: &[NewFile]) -> Result<()> {
             moves: false,
         }
     };
-    let mut task = RewriteTask { deletes: made.iter().map(delete).collect(), ..job.task.clone() };
+    let mut task = RewriteTask { deletes: made.iter().map(delete).collect(), ..job.task.as_ref().clone() };
     // A vector is about one data file, a list of positions about any.
     let mut of_one: HashMap<&str, Vec<u32>> = HashMap::new();
     let mut of_all = Vec::new();

@@ -26,6 +26,7 @@ const WHOLE: u64 = 32 << 20;
 /// Reads all inputs of a job, row group by row group.
 pub(super) struct Batches<'a> {
     job: &'a Job,
+    sources: &'a [Source],
     /// The table's columns, and which of them come as numbers.
     numbers: &'a Numbers,
     matched: &'a [Matched],
@@ -39,14 +40,20 @@ pub(super) struct Batches<'a> {
 type Coming = JoinHandle<Result<Chunks>>;
 
 impl<'a> Batches<'a> {
-    pub(super) fn new(job: &'a Job, numbers: &'a Numbers, matched: &'a [Matched], apart: BTreeSet<usize>) -> Self {
-        Self { job, numbers, matched, apart, removed_nulls: Mutex::default() }
+    pub(super) fn new(
+        job: &'a Job,
+        sources: &'a [Source],
+        numbers: &'a Numbers,
+        matched: &'a [Matched],
+        apart: BTreeSet<usize>,
+    ) -> Self {
+        Self { job, sources, numbers, matched, apart, removed_nulls: Mutex::default() }
     }
 
     /// Row groups of some inputs with living rows: input and number, in order.
     fn groups(&self, wanted: impl Fn(usize) -> bool) -> Result<Vec<(usize, usize)>> {
         let mut groups = Vec::new();
-        for (number, source) in self.job.sources.iter().enumerate().filter(|(number, _)| wanted(*number)) {
+        for (number, source) in self.sources.iter().enumerate().filter(|(number, _)| wanted(*number)) {
             let mask = self.job.masks.of(number)?;
             for (index, group) in source.metadata.row_groups().iter().enumerate() {
                 let rows = u64::try_from(group.num_rows()).unwrap_or(0);
@@ -64,7 +71,7 @@ impl<'a> Batches<'a> {
         let step = groups.len().div_ceil(most.max(1)).max(1);
         let mut sample = Vec::new();
         for (number, index) in groups.into_iter().step_by(step) {
-            let chunks = self.job.runtime.block_on(self.job.sources[number].row_group(index))?;
+            let chunks = self.job.runtime.block_on(self.sources[number].row_group(index))?;
             let mut first = None;
             self.read(number, index, &chunks, WHOLE, &mut |batch| {
                 first = Some(batch);
@@ -84,7 +91,7 @@ impl<'a> Batches<'a> {
 
     /// Hands on the living rows of one input, page by page.
     pub(super) fn one(&self, number: usize, take: &mut dyn FnMut(RecordBatch) -> Result<bool>) -> Result<()> {
-        let source = &self.job.sources[number];
+        let source = &self.sources[number];
         for (_, index) in self.groups(|other| other == number)? {
             let chunks = self.job.runtime.block_on(source.row_group(index))?;
             let mut more = true;
@@ -117,13 +124,13 @@ impl<'a> Batches<'a> {
 
     /// Counts a row group as read.
     fn count(&self, number: usize, index: usize) {
-        let bytes = self.job.sources[number].metadata.row_group(index).compressed_size();
+        let bytes = self.sources[number].metadata.row_group(index).compressed_size();
         self.job.progress.read(u64::try_from(bytes).unwrap_or(0));
     }
 
     fn fetch(&self, group: Option<&(usize, usize)>) -> Option<Coming> {
         let (number, index) = *group?;
-        let source: Source = self.job.sources[number].clone();
+        let source: Source = self.sources[number].clone();
         Some(self.job.runtime.spawn(async move { source.row_group(index).await }))
     }
 
@@ -136,7 +143,7 @@ impl<'a> Batches<'a> {
         whole: u64,
         take: &mut dyn FnMut(RecordBatch) -> Result<bool>,
     ) -> Result<()> {
-        let source = &self.job.sources[number];
+        let source = &self.sources[number];
         // Decoders may panic on garbage: that must name the file and fail this group only.
         let read = catch_unwind(AssertUnwindSafe(|| self.decode(number, index, chunks, whole, take)));
         read.unwrap_or_else(|_| Err(Error::corrupt("its pages can't be decoded")))
@@ -151,7 +158,7 @@ impl<'a> Batches<'a> {
         whole: u64,
         take: &mut dyn FnMut(RecordBatch) -> Result<bool>,
     ) -> Result<()> {
-        let (source, matched) = (&self.job.sources[number], &self.matched[number]);
+        let (source, matched) = (&self.sources[number], &self.matched[number]);
         let bad = |e: parquet::errors::ParquetError| damaged(&source.path, e);
         let range = source.range(index);
         let window =

@@ -4,7 +4,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use parquet::errors::ParquetError;
-use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, RowGroupMetaData};
+use parquet::file::metadata::{ColumnChunkMetaData, RowGroupMetaData};
+use parquet::file::properties::WriterPropertiesPtr;
 use parquet::schema::types::{ColumnDescPtr, SchemaDescPtr};
 
 use super::footer::Footing;
@@ -12,74 +13,90 @@ use super::output::{Files, write_error};
 use super::{Output, writer_properties};
 use crate::error::{Error, Result};
 use crate::executor::cut::Cutter;
+use crate::executor::opening::Walk;
 use crate::executor::sink::Sink;
 use crate::executor::source::{Chunks, Source, chunk_range, dictionary_offset};
+use crate::executor::verify::Before;
 use crate::executor::{Job, Written};
 use crate::lake::damaged;
 use crate::lake::parquet_schema::{schema_hash, write_schema};
 use crate::model::{ChunkSum, ChunkWays};
 
 /// Copies all row groups of the inputs, in order, into files of the right size.
-pub(crate) fn copy(job: &Job, written: &Written) -> Result<Vec<Output>> {
+pub(crate) fn copy(job: &Job, walk: Walk<'_>, written: &Written) -> Result<(Vec<Output>, Before)> {
     let schema = write_schema(&job.table.schema)?;
-    let wanted = schema_hash(&schema.parquet);
-    for source in &job.sources {
-        if schema_hash(source.metadata.file_metadata().schema_descr()) != wanted {
-            return Err(
-                Error::conflict(format!("{} is not in the schema that the plan saw", source.path)).hint("plan again")
-            );
-        }
-    }
     let props = Arc::new(writer_properties(&job.policy, &job.table.schema, &schema.parquet)?);
-    let mut files = Files::new(job, written, &schema, props.clone())?;
-    let total = job.sources.iter().map(|source| data_bytes(&source.metadata)).sum();
-    let mut cutter = Cutter::new(job.policy.target_file_size_bytes, total, total);
-    let (mut outputs, mut at_hand): (Vec<Output>, Option<Copy>) = (Vec::new(), None);
-    let finish = |files: &Files, mut file: Copy| -> Result<Output> {
-        let metadata = match file.footing.write(&props, &schema.parquet, &mut file.sink) {
-            Ok(metadata) => metadata,
-            Err(error) => {
-                file.sink.abort();
-                return Err(write_error(file.sink.location(), error));
-            }
-        };
-        files.complete(&mut file.sink, metadata, None, file.chunks)
-    };
-    for source in &job.sources {
-        tracing::debug!(file = source.path, "copying");
-        for (index, group) in source.metadata.row_groups().iter().enumerate() {
-            if group.num_rows() == 0 {
-                continue;
-            }
-            let bytes = u64::try_from(group.compressed_size()).unwrap_or(0);
-            if cutter.close_before(bytes)
-                && let Some(file) = at_hand.take()
-            {
-                outputs.push(finish(&files, file)?);
-                cutter.closed();
-            }
-            let file = match &mut at_hand {
-                Some(file) => file,
-                none => none.insert(Copy::begin(files.create()?)?),
-            };
-            let chunks = job.runtime.block_on(source.row_group(index))?;
-            if let Err(error) = file.add(source, index, &chunks, &schema.parquet) {
-                file.sink.abort();
-                return Err(error);
-            }
-            cutter.wrote(bytes, bytes);
-            job.progress.read(bytes);
+    let cutter = Cutter::new(job.policy.target_file_size_bytes, walk.bytes(), walk.bytes());
+    let files = Files::new(job, written, &schema, props.clone())?;
+    let mut copying =
+        Copying { job, schema: &schema.parquet, props, files, cutter, outputs: Vec::new(), at_hand: None };
+    match copying.all(walk) {
+        Ok(before) => Ok((copying.outputs, before)),
+        Err(error) => {
+            copying.at_hand.iter_mut().for_each(|file| file.sink.abort());
+            Err(error)
         }
     }
-    job.lanes.leave();
-    if let Some(file) = at_hand {
-        outputs.push(finish(&files, file)?);
-    }
-    Ok(outputs)
 }
 
-fn data_bytes(metadata: &ParquetMetaData) -> u64 {
-    metadata.row_groups().iter().map(|group| u64::try_from(group.compressed_size()).unwrap_or(0)).sum()
+/// A copy on its way.
+struct Copying<'a> {
+    job: &'a Job,
+    schema: &'a SchemaDescPtr,
+    props: WriterPropertiesPtr,
+    files: Files<'a>,
+    cutter: Cutter,
+    outputs: Vec<Output>,
+    at_hand: Option<Copy>,
+}
+
+impl Copying<'_> {
+    fn all(&mut self, mut walk: Walk<'_>) -> Result<Before> {
+        let wanted = schema_hash(self.schema);
+        while let Some((_, source)) = walk.next()? {
+            if schema_hash(source.metadata.file_metadata().schema_descr()) != wanted {
+                let why = format!("{} is not in the schema that the plan saw", source.path);
+                return Err(Error::conflict(why).hint("plan again"));
+            }
+            tracing::debug!(file = source.path, "copying");
+            self.cutter.expect(walk.bytes());
+            let groups = source.metadata.row_groups().iter().enumerate();
+            for (index, group) in groups.filter(|(_, group)| group.num_rows() > 0) {
+                self.one(&source, index, u64::try_from(group.compressed_size()).unwrap_or(0))?;
+            }
+        }
+        self.job.lanes.leave();
+        self.finish()?;
+        Ok(walk.before())
+    }
+
+    /// Copies a row group of so many bytes.
+    fn one(&mut self, source: &Source, index: usize, bytes: u64) -> Result<()> {
+        if self.cutter.close_before(bytes) {
+            self.finish()?;
+            self.cutter.closed();
+        }
+        let file = match &mut self.at_hand {
+            Some(file) => file,
+            none => none.insert(Copy::begin(self.files.create()?)?),
+        };
+        let chunks = self.job.runtime.block_on(source.row_group(index))?;
+        file.add(source, index, &chunks, self.schema)?;
+        self.cutter.wrote(bytes, bytes);
+        self.job.progress.read(bytes);
+        Ok(())
+    }
+
+    /// Completes the file at hand.
+    fn finish(&mut self) -> Result<()> {
+        let Some(Copy { mut sink, footing, chunks }) = self.at_hand.take() else { return Ok(()) };
+        let metadata = footing.write(&self.props, self.schema, &mut sink).map_err(|error| {
+            sink.abort();
+            write_error(sink.location(), error)
+        })?;
+        self.outputs.push(self.files.complete(&mut sink, metadata, None, chunks)?);
+        Ok(())
+    }
 }
 
 /// A file that takes row groups as they are. The crate's writer wants to see all bytes; here the kernel may move them.

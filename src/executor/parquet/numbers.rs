@@ -60,6 +60,7 @@ impl Numbers {
     /// As reading the inputs does.
     pub(super) fn find(
         job: &Job,
+        sources: &[Source],
         schema: &WriteSchema,
         matched: &[Matched],
         rules: &[Rules],
@@ -67,13 +68,13 @@ impl Numbers {
     ) -> Result<Self> {
         let roots = (0..schema.arrow.fields().len()).filter(|root| !asked.contains(root));
         let places: Vec<Place> =
-            roots.filter_map(|root| dictionaries(job, schema, matched, rules, root)).flatten().collect();
+            roots.filter_map(|root| dictionaries(sources, schema, matched, rules, root)).flatten().collect();
         let mut values: BTreeMap<usize, BTreeSet<Box<[u8]>>> = BTreeMap::new();
         // Columns that are too large: what is left of them is not read.
         let over: RefCell<HashSet<usize>> = RefCell::default();
         let reading = futures::stream::iter(places).map(|place| {
             let (number, group, root, leaf) = place;
-            let (source, over) = (job.sources[number].clone(), &over);
+            let (source, over) = (sources[number].clone(), &over);
             async move {
                 if over.borrow().contains(&root) {
                     return Ok((place, None));
@@ -87,7 +88,7 @@ impl Numbers {
         let mut bytes = 0;
         while let Some(((number, group, root, leaf), window)) = job.runtime.block_on(coming.try_next())? {
             let Some(window) = window.filter(|_| !over.borrow().contains(&root)) else { continue };
-            let source = &job.sources[number];
+            let source = &sources[number];
             let chunk = source.metadata.row_group(group).column(leaf);
             let page =
                 guarded(|| dictionary(source, chunk, window)).while_doing(|| format!("reading {}", source.path))?;
@@ -105,7 +106,7 @@ impl Numbers {
                 bytes -= gone.iter().map(|value| value.len() + BESIDE_VALUE).sum::<usize>();
             }
         }
-        let rows: u64 = job.sources.iter().map(Source::rows).sum();
+        let rows: u64 = sources.iter().map(Source::rows).sum();
         values.retain(|root, found| !over.borrow().contains(root) && rows >= found.len() as u64 * REPEATED);
         Self::of(&schema.arrow, values)
     }
@@ -190,7 +191,7 @@ fn strange() -> Error {
 
 /// The dictionary pages of a column, if all pages of all inputs speak of one.
 fn dictionaries(
-    job: &Job,
+    sources: &[Source],
     schema: &WriteSchema,
     matched: &[Matched],
     rules: &[Rules],
@@ -202,7 +203,7 @@ fn dictionaries(
         return None;
     }
     let mut places = Vec::new();
-    for (number, (source, matched)) in job.sources.iter().zip(matched).enumerate() {
+    for (number, (source, matched)) in sources.iter().zip(matched).enumerate() {
         let there =
             matched.roots[root].filter(|there| source.schema().field(*there).data_type() == field.data_type())?;
         let descriptor = source.metadata.file_metadata().schema_descr();

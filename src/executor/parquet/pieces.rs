@@ -1,7 +1,9 @@
 //! Which rows of which inputs make up the next row group.
 
+use std::collections::VecDeque;
+
 use crate::error::Result;
-use crate::executor::deletes::Masks;
+use crate::executor::deletes::{Mask, Masks};
 use crate::executor::source::Source;
 
 /// Rows of one row group of one input.
@@ -27,15 +29,16 @@ pub(super) struct Batch {
 /// Walks through the inputs in order.
 #[derive(Debug)]
 pub(super) struct Pieces<'a> {
-    /// Row groups of all inputs, in order; those without a living row are left out.
-    groups: Vec<Group>,
+    /// Row groups that are known and not taken yet.
+    groups: VecDeque<Group>,
     masks: &'a Masks,
-    at: usize,
+    /// How many rows of the first of them were taken.
     offset: u64,
 }
 
+/// A row group of an input.
 #[derive(Debug, Clone, Copy)]
-struct Group {
+pub(super) struct Group {
     source: usize,
     row_group: usize,
     /// The position of its first row in the file.
@@ -46,33 +49,21 @@ struct Group {
 }
 
 impl<'a> Pieces<'a> {
-    pub(super) fn new(sources: &[Source], masks: &'a Masks) -> Result<Self> {
-        let mut groups = Vec::new();
-        for (source, input) in sources.iter().enumerate() {
-            let mask = masks.of(source)?;
-            let mut first = 0;
-            for (row_group, metadata) in input.metadata.row_groups().iter().enumerate() {
-                let unsigned = |n: i64| u64::try_from(n).unwrap_or(0);
-                let (rows, bytes) = (unsigned(metadata.num_rows()), unsigned(metadata.compressed_size()));
-                if mask.deleted(first, rows) < rows {
-                    groups.push(Group { source, row_group, first, rows, bytes });
-                }
-                first += rows;
-            }
-        }
-        Ok(Self { groups, masks, at: 0, offset: 0 })
-    }
-
-    /// The compressed bytes of all row groups.
-    pub(super) fn bytes(&self) -> u64 {
-        self.groups.iter().map(|group| group.bytes).sum()
+    /// Nothing is known yet.
+    pub(super) fn new(masks: &'a Masks) -> Self {
+        Self { groups: VecDeque::new(), masks, offset: 0 }
     }
 
     /// Inputs of the next row group: at most so many living rows and about so many input bytes. Row groups of inputs stay
-    /// whole unless one alone is too much.
-    pub(super) fn next(&mut self, max_rows: u64, max_bytes: u64) -> Result<Option<Batch>> {
+    /// whole unless one alone is too much. `more` tells the row groups of the next input, as long as there is one.
+    pub(super) fn next(
+        &mut self,
+        max_rows: u64,
+        max_bytes: u64,
+        mut more: impl FnMut() -> Result<Option<Vec<Group>>>,
+    ) -> Result<Option<Batch>> {
         let mut batch = Batch::default();
-        while let Some(group) = self.groups.get(self.at).copied() {
+        while let Some(group) = self.first(&mut more)? {
             let mask = self.masks.of(group.source)?;
             let living = |offset: u64, rows: u64| rows - mask.deleted(group.first + offset, rows);
             let left = group.rows - self.offset;
@@ -93,7 +84,7 @@ impl<'a> Pieces<'a> {
             batch.bytes += bytes;
             self.offset += take;
             if self.offset == group.rows {
-                self.at += 1;
+                self.groups.pop_front();
                 self.offset = 0;
             }
             if !fits && batch.rows > 0 {
@@ -102,6 +93,28 @@ impl<'a> Pieces<'a> {
         }
         Ok((batch.rows > 0).then_some(batch))
     }
+
+    fn first(&mut self, more: &mut impl FnMut() -> Result<Option<Vec<Group>>>) -> Result<Option<Group>> {
+        while self.groups.is_empty() {
+            let Some(found) = more()? else { return Ok(None) };
+            self.groups.extend(found);
+        }
+        Ok(self.groups.front().copied())
+    }
+}
+
+/// The row groups of an input, in order; those without a living row are left out.
+pub(super) fn groups(number: usize, input: &Source, mask: &Mask) -> Vec<Group> {
+    let unsigned = |n: i64| u64::try_from(n).unwrap_or(0);
+    let (mut groups, mut first) = (Vec::new(), 0);
+    for (row_group, metadata) in input.metadata.row_groups().iter().enumerate() {
+        let (rows, bytes) = (unsigned(metadata.num_rows()), unsigned(metadata.compressed_size()));
+        if mask.deleted(first, rows) < rows {
+            groups.push(Group { source: number, row_group, first, rows, bytes });
+        }
+        first += rows;
+    }
+    groups
 }
 
 /// `of × part / whole` without overflow.
@@ -119,7 +132,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::executor::deletes::Mask;
 
     proptest! {
         #[test]
@@ -138,9 +150,11 @@ mod tests {
                 .map(|(source, (rows, bytes, _))| Group { source, row_group: 0, first: 0, rows: *rows, bytes: *bytes })
                 .collect();
             let expected: u64 = all.iter().map(|group| live(group.source)).sum();
-            let mut pieces = Pieces { groups: all.clone(), masks: &masks, at: 0, offset: 0 };
+            // Inputs come one by one, some of them without a row group.
+            let mut coming = all.iter().flat_map(|group| [vec![], vec![*group]]);
+            let mut pieces = Pieces::new(&masks);
             let (mut next_row, mut living) = (vec![0; groups.len()], 0);
-            while let Some(batch) = pieces.next(max_rows, max_bytes).unwrap() {
+            while let Some(batch) = pieces.next(max_rows, max_bytes, || Ok(coming.next())).unwrap() {
                 prop_assert!(batch.rows <= max_rows && batch.rows > 0);
                 let sources: std::collections::BTreeSet<_> = batch.pieces.iter().map(|piece| piece.source).collect();
                 prop_assert!(batch.bytes <= max_bytes || sources.len() == 1);

@@ -17,14 +17,15 @@ use super::crew::{Closing, Crew, Done};
 use super::decode::RowGroupInput;
 use super::merge::{Choice, Pool, Rules};
 use super::output::{Files, OpenFile, column_writers, write_error};
-use super::pieces::{Batch, Pieces};
+use super::pieces::{self, Batch, Piece, Pieces};
 use super::roots::{Made, MadeLeaf};
 use super::{Output, props};
 use crate::error::{Error, Result};
 use crate::executor::columns::{Matched, match_columns};
 use crate::executor::cut::Cutter;
-use crate::executor::deletes::Mask;
+use crate::executor::opening::Walk;
 use crate::executor::source::Source;
+use crate::executor::verify::Before;
 use crate::executor::{Job, TableContext, Written};
 use crate::lake::parquet_schema::{WriteSchema, write_schema};
 use crate::model::{ChunkSum, CompactPolicy, RewriteTask, Route};
@@ -36,14 +37,12 @@ const IN_FLIGHT: usize = 2;
 
 /// What all columns of a task share.
 pub(super) struct Work<'a> {
-    pub(super) sources: &'a [Source],
     table: &'a TableContext,
     /// Of the task, for messages.
     id: u32,
     /// Where outputs go, for messages.
     pub(super) directory: &'a str,
     pub(super) schema: WriteSchema,
-    pub(super) matched: Vec<Matched>,
     /// Whether pages are moved where they can be; otherwise every value is decoded and encoded.
     pub(super) move_pages: bool,
     /// By leaf.
@@ -57,10 +56,18 @@ pub(super) struct Work<'a> {
     factory: ArrowRowGroupWriterFactory,
 }
 
+/// An input, and where the table's columns are in it.
+pub(super) struct Opened {
+    pub(super) source: Source,
+    pub(super) matched: Matched,
+}
+
 /// One output row group being made.
 pub(super) struct RowGroup {
     pub(super) batch: Batch,
-    pub(super) inputs: Vec<RowGroupInput>,
+    /// By piece: the input that it is of, and what is read of that.
+    opened: Vec<Arc<Opened>>,
+    inputs: Vec<RowGroupInput>,
     pub(super) done: Mutex<Done>,
     /// The writers of columns that are encoded, made when the first one needs them.
     writers: Mutex<Vec<Option<ArrowColumnWriter>>>,
@@ -71,7 +78,7 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// Rewrites all rows of the inputs, in order, into files of the right size.
-pub(crate) fn rewrite(job: &Job, written: &Written) -> Result<Vec<Output>> {
+pub(crate) fn rewrite(job: &Job, walk: Walk<'_>, written: &Written) -> Result<(Vec<Output>, Before)> {
     let schema = write_schema(&job.table.schema)?;
     let properties = Arc::new(props::writer_properties(&job.policy, &job.table.schema, &schema.parquet)?);
     let mut files = Files::new(job, written, &schema, properties.clone())?;
@@ -79,7 +86,7 @@ pub(crate) fn rewrite(job: &Job, written: &Written) -> Result<Vec<Output>> {
         id: job.task.id,
         directory: &job.task.output.directory,
         move_pages: job.task.route != Route::Encode,
-        ..Work::new(&job.sources, &job.table, &job.policy, schema.clone(), properties)?
+        ..Work::new(&job.table, &job.policy, schema.clone(), properties)?
     };
     let crew = Crew::default();
     std::thread::scope(|scope| {
@@ -91,28 +98,24 @@ pub(crate) fn rewrite(job: &Job, written: &Written) -> Result<Vec<Output>> {
                 job.lanes.leave();
             });
         }
-        Conductor::new(job, &work)?.run(&crew, &mut files)
+        Conductor::new(job, &work, walk).run(&crew, &mut files)
     })
 }
 
 impl<'a> Work<'a> {
     /// Pages are moved where they can be.
     pub(super) fn new(
-        sources: &'a [Source],
         table: &'a TableContext,
         policy: &CompactPolicy,
         schema: WriteSchema,
         properties: Arc<WriterProperties>,
     ) -> Result<Self> {
-        let matched = sources.iter().map(|source| match_columns(source, &schema.arrow, table));
         let leaves = schema.parquet.num_columns();
         let roots = schema.arrow.fields().len();
         Ok(Self {
-            sources,
             table,
             id: 0,
             directory: "",
-            matched: matched.collect::<Result<Vec<_>>>()?,
             move_pages: true,
             rules: props::rules(policy, &table.schema, &schema.parquet),
             choices: (0..leaves).map(|_| Mutex::default()).collect(),
@@ -121,6 +124,12 @@ impl<'a> Work<'a> {
             factory: column_writers(&schema, properties)?,
             schema,
         })
+    }
+
+    /// Finds the table's columns in an input.
+    pub(super) fn open(&self, source: Source) -> Result<Arc<Opened>> {
+        let matched = match_columns(&source, &self.schema.arrow, self.table)?;
+        Ok(Arc::new(Opened { source, matched }))
     }
 
     /// The leaves of a top-level column.
@@ -141,17 +150,17 @@ impl<'a> Work<'a> {
     }
 
     /// Columns by how much work they are, heaviest first: by their bytes before compression.
-    pub(super) fn heaviest_first(&self, batch: &Batch) -> Vec<usize> {
+    pub(super) fn heaviest_first(&self, group: &RowGroup) -> Vec<usize> {
         let weight = |root: usize| -> i64 {
-            let of_piece = |piece: &super::pieces::Piece| {
-                let source: &Source = &self.sources[piece.source];
-                let column = self.matched[piece.source].roots[root]?;
+            let of_piece = |(piece, opened, _): (&Piece, &Opened, &RowGroupInput)| {
+                let Opened { source, matched } = opened;
+                let column = matched.roots[root]?;
                 let descriptor = source.metadata.file_metadata().schema_descr();
                 let group = source.metadata.row_group(piece.row_group);
                 let leaves = (0..descriptor.num_columns()).filter(|l| descriptor.get_column_root_idx(*l) == column);
                 Some(leaves.map(|leaf| group.column(leaf).uncompressed_size()).sum::<i64>())
             };
-            batch.pieces.iter().filter_map(of_piece).sum()
+            group.pieces().filter_map(of_piece).sum()
         };
         let mut order: Vec<usize> = (0..self.schema.arrow.fields().len()).collect();
         order.sort_by_cached_key(|root| std::cmp::Reverse(weight(*root)));
@@ -161,8 +170,14 @@ impl<'a> Work<'a> {
 
 impl RowGroup {
     /// A row group of these rows, of so many top-level columns.
-    pub(super) fn new(batch: Batch, inputs: Vec<RowGroupInput>, roots: usize) -> Self {
-        Self { batch, inputs, done: Mutex::new(Done::new(roots)), writers: Mutex::default() }
+    pub(super) fn new(batch: Batch, opened: Vec<Arc<Opened>>, inputs: Vec<RowGroupInput>, roots: usize) -> Self {
+        Self { batch, opened, inputs, done: Mutex::new(Done::new(roots)), writers: Mutex::default() }
+    }
+
+    /// Its pieces, each with the input that it is of, and what is read of that.
+    pub(super) fn pieces(&self) -> impl Iterator<Item = (&Piece, &Opened, &RowGroupInput)> {
+        let opened = self.opened.iter().map(AsRef::as_ref);
+        self.batch.pieces.iter().zip(opened).zip(&self.inputs).map(|((piece, opened), input)| (piece, opened, input))
     }
 
     /// The writers of a column that is encoded.
@@ -181,7 +196,10 @@ impl RowGroup {
 struct Conductor<'a> {
     job: &'a Job,
     work: &'a Work<'a>,
+    walk: Walk<'a>,
     pieces: Pieces<'a>,
+    /// Inputs with rows that were not taken yet, by their numbers, in order.
+    opened: VecDeque<(usize, Arc<Opened>)>,
     cutter: Cutter,
     ahead: Option<Ahead>,
     unasked: String,
@@ -190,21 +208,33 @@ struct Conductor<'a> {
 /// A row group whose inputs are being fetched.
 struct Ahead {
     batch: Batch,
+    opened: Vec<Arc<Opened>>,
     inputs: JoinHandle<Result<Vec<RowGroupInput>>>,
 }
 
 impl<'a> Conductor<'a> {
-    fn new(job: &'a Job, work: &'a Work<'a>) -> Result<Self> {
-        let pieces = Pieces::new(&job.sources, &job.masks)?;
-        let input: u64 = job.task.inputs.iter().map(|input| input.size).sum();
+    fn new(job: &'a Job, work: &'a Work<'a>, walk: Walk<'a>) -> Self {
+        let input = walk.bytes();
         // The plan's estimate is for whole files; row groups are nearly all of them.
         let expected = job.task.output.bytes.min(input.saturating_mul(4));
-        let cutter = Cutter::new(job.policy.target_file_size_bytes, pieces.bytes(), expected);
-        Ok(Self { job, work, pieces, cutter, ahead: None, unasked: nothing_moves(&job.task) })
+        let cutter = Cutter::new(job.policy.target_file_size_bytes, input, expected);
+        let (pieces, opened) = (Pieces::new(&job.masks), VecDeque::new());
+        Self { job, work, walk, pieces, opened, cutter, ahead: None, unasked: nothing_moves(&job.task) }
     }
 
-    fn run(&mut self, crew: &Crew, files: &mut Files<'_>) -> Result<Vec<Output>> {
-        let (mut outputs, mut at_hand): (Vec<Output>, Option<OpenFile>) = (Vec::new(), None);
+    fn run(mut self, crew: &Crew, files: &mut Files<'_>) -> Result<(Vec<Output>, Before)> {
+        let mut at_hand = None;
+        match self.write_all(crew, files, &mut at_hand) {
+            Ok(outputs) => Ok((outputs, self.walk.before())),
+            Err(error) => {
+                at_hand.iter_mut().for_each(OpenFile::abort);
+                Err(error)
+            }
+        }
+    }
+
+    fn write_all(&mut self, crew: &Crew, files: &mut Files<'_>, at_hand: &mut Option<OpenFile>) -> Result<Vec<Output>> {
+        let mut outputs: Vec<Output> = Vec::new();
         let mut in_flight: VecDeque<Arc<RowGroup>> = VecDeque::new();
         loop {
             while in_flight.len() < IN_FLIGHT {
@@ -213,37 +243,27 @@ impl<'a> Conductor<'a> {
                     break;
                 };
                 let group = Arc::new(group);
-                crew.submit(&group, self.work.heaviest_first(&group.batch));
+                crew.submit(&group, self.work.heaviest_first(&group));
                 in_flight.push_back(group);
             }
             let Some(group) = in_flight.pop_front() else { break };
-            let made = match crew.wait(&group) {
-                Ok(made) => made,
-                Err(error) => {
-                    at_hand.iter_mut().for_each(OpenFile::abort);
-                    return Err(error);
-                }
-            };
+            let made = crew.wait(&group)?;
+            self.cutter.expect(self.walk.bytes());
             if self.cutter.close_before(group.batch.bytes)
                 && let Some(file) = at_hand.take()
             {
                 outputs.push(files.close(file)?);
                 self.cutter.closed();
             }
-            let file = match &mut at_hand {
+            let file = match &mut *at_hand {
                 Some(file) => file,
                 none => none.insert(files.open()?),
             };
-            match append(made, file, &self.unasked) {
-                Ok(bytes) => self.cutter.wrote(group.batch.bytes, bytes),
-                Err(error) => {
-                    file.abort();
-                    return Err(error);
-                }
-            }
+            let bytes = append(made, file, &self.unasked)?;
+            self.cutter.wrote(group.batch.bytes, bytes);
             self.job.progress.read(group.batch.bytes);
         }
-        if let Some(file) = at_hand {
+        if let Some(file) = at_hand.take() {
             outputs.push(files.close(file)?);
         }
         Ok(outputs)
@@ -255,29 +275,39 @@ impl<'a> Conductor<'a> {
             Some(ahead) => Some(ahead),
             None => self.fetch()?,
         };
-        let Some(Ahead { batch, inputs }) = here else { return Ok(None) };
+        let Some(Ahead { batch, opened, inputs }) = here else { return Ok(None) };
         self.ahead = self.fetch()?;
         let fetched = self.job.runtime.block_on(inputs);
         let inputs = fetched.map_err(|e| Error::internal("reading ahead failed").caused_by(e)).flatten()?;
         let roots = self.work.schema.arrow.fields().len();
-        Ok(Some(RowGroup::new(batch, inputs, roots)))
+        Ok(Some(RowGroup::new(batch, opened, inputs, roots)))
     }
 
     /// Begins to fetch the inputs of a row group.
     fn fetch(&mut self) -> Result<Option<Ahead>> {
         let Some(batch) = self.take()? else { return Ok(None) };
         let job = self.job;
-        let of_piece = |p: &super::pieces::Piece| -> Result<(Source, usize, Mask)> {
-            Ok((job.sources[p.source].clone(), p.row_group, job.masks.of(p.source)?))
-        };
-        let wanted = batch.pieces.iter().map(of_piece).collect::<Result<Vec<_>>>()?;
+        let mut opened = Vec::with_capacity(batch.pieces.len());
+        let mut wanted = Vec::with_capacity(batch.pieces.len());
+        for piece in &batch.pieces {
+            let place = self.opened.binary_search_by_key(&piece.source, |(number, _)| *number);
+            let place = place.map_err(|_| Error::internal("rows of a file that was not opened"))?;
+            let input = &self.opened[place].1;
+            opened.push(Arc::clone(input));
+            wanted.push((Arc::clone(input), piece.row_group, job.masks.of(piece.source)?));
+        }
+        // Of the last one there may be more to come.
+        let last = batch.pieces.last().map_or(0, |piece| piece.source);
+        while self.opened.front().is_some_and(|(number, _)| *number < last) {
+            self.opened.pop_front();
+        }
         let reading = futures::stream::iter(wanted)
-            .map(|(source, row_group, mask)| async move {
-                Ok(RowGroupInput { chunks: source.row_group(row_group).await?, mask })
+            .map(|(input, row_group, mask)| async move {
+                Ok(RowGroupInput { chunks: input.source.row_group(row_group).await?, mask })
             })
             .buffered(FETCHED_AT_ONCE)
             .try_collect();
-        Ok(Some(Ahead { batch, inputs: job.runtime.spawn(reading) }))
+        Ok(Some(Ahead { batch, opened, inputs: job.runtime.spawn(reading) }))
     }
 
     /// The inputs of the next row group, so that its output has about the right size.
@@ -288,7 +318,13 @@ impl<'a> Conductor<'a> {
         let input = output as f64 / self.cutter.ratio().max(0.01);
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a positive number of bytes")]
         let input = (input as u64).min(job.row_group_bytes.saturating_mul(2)).max(1);
-        self.pieces.next(job.policy.row_group_rows, input)
+        let Self { work, walk, pieces, opened, .. } = self;
+        pieces.next(job.policy.row_group_rows, input, || {
+            let Some((number, source)) = walk.next()? else { return Ok(None) };
+            let groups = pieces::groups(number, &source, &job.masks.of(number)?);
+            opened.push_back((number, work.open(source)?));
+            Ok(Some(groups))
+        })
     }
 }
 

@@ -13,8 +13,7 @@ use parquet::schema::types::ColumnDescriptor;
 use super::decode::{count_nans, read_piece};
 use super::merge::{self, Choice, Merge, Merged, Stop, Wanted, Workspace};
 use super::output::write_error;
-use super::pieces::Piece;
-use super::rewrite::{RowGroup, Work, lock};
+use super::rewrite::{Opened, RowGroup, Work, lock};
 use crate::error::{Context, Error, Result};
 use crate::executor::columns::id;
 use crate::executor::source::{Source, chunk_range};
@@ -99,9 +98,8 @@ fn moved(
 fn inputs_of(work: &Work<'_>, group: &RowGroup, root: usize) -> std::result::Result<Vec<Range<usize>>, &'static str> {
     let wanted = work.leaves(root);
     let mut found = Vec::with_capacity(group.batch.pieces.len());
-    for piece in &group.batch.pieces {
-        let source = &work.sources[piece.source];
-        let Some(column) = work.matched[piece.source].roots[root] else {
+    for (piece, Opened { source, matched }, _) in group.pieces() {
+        let Some(column) = matched.roots[root] else {
             return Err("some files are older than the column");
         };
         let descriptor = source.metadata.file_metadata().schema_descr();
@@ -118,7 +116,7 @@ fn inputs_of(work: &Work<'_>, group: &RowGroup, root: usize) -> std::result::Res
                 return Err(difference(&file, &table));
             }
         }
-        if work.matched[piece.source].by_name() && have.len() > 1 {
+        if matched.by_name() && have.len() > 1 {
             return Err("nested fields without ids are told by a mapping of names");
         }
         let chunks = &source.metadata.row_group(piece.row_group).columns()[have.clone()];
@@ -175,8 +173,7 @@ fn moved_leaf(
         Err(stop) => return stopped(stop, None),
     };
     let mut buffer = std::mem::take(&mut space.input);
-    for ((piece, input), leaves) in group.batch.pieces.iter().zip(&group.inputs).zip(columns) {
-        let source = &work.sources[piece.source];
+    for ((piece, Opened { source, .. }, input), leaves) in group.pieces().zip(columns) {
         let row_group = source.metadata.row_group(piece.row_group);
         let metadata = row_group.column(leaves.start + place);
         let rows = u64::try_from(row_group.num_rows()).unwrap_or(0);
@@ -222,9 +219,7 @@ fn encoded(work: &Work<'_>, group: &RowGroup, root: usize) -> Result<Made> {
     let mut writers: Vec<ArrowColumnWriter> = group.writers(work, root)?;
     let (mut nans, mut removed_nulls) = (HashMap::new(), 0);
     let failed = |e| write_error(work.directory, e);
-    for (piece, input) in group.batch.pieces.iter().zip(&group.inputs) {
-        let piece: &Piece = piece;
-        let source = &work.sources[piece.source];
+    for (piece, Opened { source, matched }, input) in group.pieces() {
         let mut write = |values: &ArrayRef| {
             count_nans(values, first_leaf, &mut nans);
             let leaves = compute_leaves(field, values).map_err(failed)?;
@@ -233,7 +228,6 @@ fn encoded(work: &Work<'_>, group: &RowGroup, root: usize) -> Result<Made> {
             }
             Ok(())
         };
-        let matched = &work.matched[piece.source];
         removed_nulls += guarded(|| read_piece(source, matched, root, field, *piece, input, &mut write))
             .while_doing(|| format!("reading column {} of {}", field.name(), source.path))?;
     }

@@ -21,9 +21,12 @@ use super::streams::Streams;
 use super::writers::Writers;
 use super::{Output, props};
 use crate::error::Result;
-use crate::executor::columns::match_columns;
+use crate::executor::columns::{Matched, match_columns};
 use crate::executor::cut::Cutter;
+use crate::executor::opening::Walk;
 use crate::executor::sort::{Column, Keys, Sorter, looked_into};
+use crate::executor::source::Source;
+use crate::executor::verify::Before;
 use crate::executor::{Job, Written, remove};
 use crate::lake::parquet_schema::{WriteSchema, write_schema};
 
@@ -31,38 +34,39 @@ use crate::lake::parquet_schema::{WriteSchema, write_schema};
 const SAMPLED: usize = 48;
 
 /// Sorts all rows of the inputs into files of the right size.
-pub(crate) fn sorted(job: &Job, written: &Written) -> Result<Vec<Output>> {
+pub(crate) fn sorted(job: &Job, walk: Walk<'_>, written: &Written) -> Result<(Vec<Output>, Before)> {
+    let (sources, before) = walk.all()?;
     let broken = AtomicBool::new(false);
-    match put_in_order(job, written, Some(&broken)) {
+    let outputs = match put_in_order(job, &sources, written, Some(&broken)) {
         Err(error) if broken.load(Ordering::Relaxed) => {
             tracing::warn!(group = job.task.id, %error, "all rows are sorted");
             remove(job, written);
-            put_in_order(job, written, None)
+            put_in_order(job, &sources, written, None)
         }
         done => done,
-    }
+    };
+    Ok((outputs?, before))
 }
 
 /// The same; what files say of their order is believed as long as it is not `broken`.
-fn put_in_order(job: &Job, written: &Written, broken: Option<&AtomicBool>) -> Result<Vec<Output>> {
+fn put_in_order(job: &Job, sources: &[Source], written: &Written, broken: Option<&AtomicBool>) -> Result<Vec<Output>> {
     let schema = write_schema(&job.table.schema)?;
-    let matched =
-        job.sources.iter().map(|s| match_columns(s, &schema.arrow, &job.table)).collect::<Result<Vec<_>>>()?;
+    let matched = sources.iter().map(|s| match_columns(s, &schema.arrow, &job.table)).collect::<Result<Vec<_>>>()?;
     let mut partitions = Partitions::of(job, &schema)?;
     let before = partitions.as_ref().map_or(Ok(Vec::new()), |partitions| partitions.columns(&schema))?;
     let as_they_come = job.task.arrangement.is_bin_pack() && before.is_empty();
     let rules = props::sorted_rules(&job.policy, &job.table.schema, &schema.parquet, &job.task.arrangement);
     let mut asked = looked_into(&job.task.arrangement, &schema.arrow)?;
     asked.extend(before.iter().map(Column::root));
-    let numbers = Numbers::find(job, &schema, &matched, &rules, &asked)?;
+    let numbers = Numbers::find(job, sources, &schema, &matched, &rules, &asked)?;
     let mut memory = job.sort_memory.saturating_sub(numbers.bytes());
     let claimed = broken.filter(|_| before.is_empty());
-    let streams = claimed.map_or_else(Streams::default, |broken| Streams::find(job, broken, &mut memory));
-    let batches = Batches::new(job, &numbers, &matched, streams.inputs());
+    let streams = claimed.map_or_else(Streams::default, |broken| Streams::find(job, sources, broken, &mut memory));
+    let batches = Batches::new(job, sources, &numbers, &matched, streams.inputs());
     let sample = if job.task.arrangement.needs_sample() { batches.sample(SAMPLED)? } else { Vec::new() };
     let keys = Arc::new(Keys::new(&job.task.arrangement, before, numbers.schema(), &sample)?);
     drop(sample);
-    let columns = Columns { schema: &schema, numbers: &numbers, rules, weights: weights(job, &schema, &matched) };
+    let columns = Columns { schema: &schema, numbers: &numbers, rules, weights: weights(sources, &schema, &matched) };
     if as_they_come {
         // One partition, and no order: there is nothing to sort by.
         let rows = job.task.inputs.iter().map(|input| input.records).sum();
@@ -75,7 +79,7 @@ fn put_in_order(job: &Job, written: &Written, broken: Option<&AtomicBool>) -> Re
         });
     }
     let mut sorter = Sorter::new(numbers.schema().clone(), keys.clone(), job.spill.clone(), memory);
-    let mut rows = streams.rows(job)?;
+    let mut rows = streams.rows(job, sources)?;
     batches.all(&mut |batch| {
         rows += batch.num_rows() as u64;
         if let Some(partitions) = &mut partitions {
@@ -130,9 +134,9 @@ fn writing(
 }
 
 /// The work that each top-level column is: its bytes before compression.
-fn weights(job: &Job, schema: &WriteSchema, matched: &[crate::executor::columns::Matched]) -> Vec<u64> {
+fn weights(sources: &[Source], schema: &WriteSchema, matched: &[Matched]) -> Vec<u64> {
     let mut weights = vec![0; schema.arrow.fields().len()];
-    for (source, matched) in job.sources.iter().zip(matched) {
+    for (source, matched) in sources.iter().zip(matched) {
         let descriptor = source.metadata.file_metadata().schema_descr();
         let mut of_column = vec![0; source.schema().fields().len()];
         for group in source.metadata.row_groups() {

@@ -32,7 +32,7 @@ pub(super) struct Streams<'a> {
 impl<'a> Streams<'a> {
     /// Looks for inputs whose footers say that they are in order, as many as half of the memory is enough for; the memory
     /// that is left is for those that are sorted.
-    pub(super) fn find(job: &Job, broken: &'a AtomicBool, memory: &mut usize) -> Self {
+    pub(super) fn find(job: &Job, sources: &[Source], broken: &'a AtomicBool, memory: &mut usize) -> Self {
         let mut found = Self { inputs: BTreeSet::new(), broken: Some(broken) };
         // Places on a curve are ranks among values, which were others when the file was written.
         let (Arrangement::Sort { .. }, Some(wanted)) = (&job.task.arrangement, job.task.arrangement.mark()) else {
@@ -40,7 +40,7 @@ impl<'a> Streams<'a> {
         };
         let most = *memory / 2;
         let mut taken: usize = 0;
-        for (number, source) in job.sources.iter().enumerate() {
+        for (number, source) in sources.iter().enumerate() {
             let takes = bytes(source);
             if taken.saturating_add(takes) <= most
                 && arrangement(&source.metadata, &job.table.schema).as_ref() == Some(&wanted)
@@ -60,9 +60,9 @@ impl<'a> Streams<'a> {
     }
 
     /// Their living rows.
-    pub(super) fn rows(&self, job: &Job) -> Result<u64> {
+    pub(super) fn rows(&self, job: &Job, sources: &[Source]) -> Result<u64> {
         let living = |number: &usize| {
-            let rows = job.sources[*number].rows();
+            let rows = sources[*number].rows();
             Ok(rows - job.masks.of(*number)?.deleted(0, rows))
         };
         self.inputs.iter().map(living).sum()

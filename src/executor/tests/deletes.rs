@@ -174,22 +174,23 @@ async fn should_name_a_delete_file_that_cannot_be_read() {
 #[tokio::test]
 async fn should_notice_rows_too_few_and_too_many() {
     let bench = bench(1, 100);
-    let sources = source::open_all(&store(), &bench.inputs).await.unwrap();
     let bitmap = |rows: std::ops::Range<u32>| Mask::new(Arc::new(rows.collect()));
     for (applied, claimed, well) in
         [(0..10, 0..10, true), (0..10, 0..9, false), (0..9, 0..10, false), (0..3, 1..4, false)]
     {
         let (mask, claim) = (bitmap(applied), bitmap(claimed));
         let (table, policy, out) = (bench.table.clone(), bench.policy.clone(), bench.out());
-        let sources = sources.clone();
         let inputs = bench.inputs.clone();
         let work = move |runtime| {
-            let mut job = job(inputs, sources, table, policy, &out, runtime);
+            let mut job = job(inputs, table, policy, &out, runtime);
             job.masks = Masks::new(vec![mask]);
             let written = Written::default();
-            let outputs = parquet::rewrite(&job, &written).unwrap();
+            let opening = || Opening::begin(job.task.clone(), store(), job.runtime.clone());
+            let (outputs, _) = parquet::rewrite(&job, Walk::new(&job, opening()), &written).unwrap();
+            let claimed = opening();
             job.masks = Masks::new(vec![claim]);
-            let stats = verify::stats(&job, &outputs);
+            let (_, before) = Walk::new(&job, claimed).all().unwrap();
+            let stats = verify::stats(&job, &before, &outputs);
             stats.and_then(|()| content::compare(&job, &outputs))
         };
         let runtime = Handle::current();
@@ -198,22 +199,14 @@ async fn should_notice_rows_too_few_and_too_many() {
     }
 }
 
-fn job(
-    inputs: Vec<InputFile>,
-    sources: Vec<Source>,
-    table: TableContext,
-    policy: CompactPolicy,
-    directory: &str,
-    runtime: Handle,
-) -> Job {
+fn job(inputs: Vec<InputFile>, table: TableContext, policy: CompactPolicy, directory: &str, runtime: Handle) -> Job {
     let task = plain_task(Route::Encode, inputs, 1, directory);
     let lanes = runtime.block_on(lanes::Lanes::new(2).acquire(&task)).unwrap();
     Job {
         lanes,
-        task,
+        task: Arc::new(task),
         table,
         policy,
-        sources,
         masks: Masks::default(),
         store: store(),
         ambient: Arc::new(Ambient::system()),
