@@ -58,6 +58,12 @@ impl Opening {
         opened.map_err(|e| Error::internal("opening a file failed").caused_by(e)).flatten().map(Some)
     }
 
+    /// How many are open or being opened that nobody has taken yet.
+    #[cfg(test)]
+    pub(crate) fn ahead(&self) -> usize {
+        self.ahead.len()
+    }
+
     /// All of them, for those who need to know all at once.
     ///
     /// # Errors

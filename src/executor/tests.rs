@@ -4,6 +4,7 @@ mod copied;
 mod deletes;
 mod equality;
 mod evolution;
+mod opened;
 mod respec;
 mod running;
 mod shared;

@@ -199,7 +199,13 @@ async fn should_notice_rows_too_few_and_too_many() {
     }
 }
 
-fn job(inputs: Vec<InputFile>, table: TableContext, policy: CompactPolicy, directory: &str, runtime: Handle) -> Job {
+pub(super) fn job(
+    inputs: Vec<InputFile>,
+    table: TableContext,
+    policy: CompactPolicy,
+    directory: &str,
+    runtime: Handle,
+) -> Job {
     let task = plain_task(Route::Encode, inputs, 1, directory);
     let lanes = runtime.block_on(lanes::Lanes::new(2).acquire(&task)).unwrap();
     Job {
