@@ -240,6 +240,8 @@ impl<'a> Conductor<'a> {
             while in_flight.len() < IN_FLIGHT {
                 let Some(group) = self.next()? else {
                     crew.end();
+                    // The next task begins while this one is completed, and takes its memory over.
+                    self.work.pool.dissolve();
                     break;
                 };
                 let group = Arc::new(group);

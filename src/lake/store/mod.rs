@@ -3,6 +3,7 @@
 mod class;
 mod copy;
 mod links;
+mod local;
 mod location;
 mod open;
 mod removal;
@@ -195,6 +196,9 @@ impl Store {
     /// `InvalidInput` without the right to write, `Exhausted` on a full disk, `Unavailable` otherwise.
     pub async fn write(&self, location: &str, bytes: Bytes) -> Result<()> {
         let (client, path) = self.resolve(location)?;
+        if let Some(local) = self.local_path(location) {
+            return write_local(local, location, bytes, true).await.map(|_| ());
+        }
         client.put(&path, bytes.into()).await.map_err(|e| store_error("writing", location, e))?;
         Ok(())
     }
@@ -205,6 +209,9 @@ impl Store {
     /// As [`Store::write`].
     pub async fn write_if_absent(&self, location: &str, bytes: Bytes) -> Result<bool> {
         let (client, path) = self.resolve(location)?;
+        if let Some(local) = self.local_path(location) {
+            return write_local(local, location, bytes, false).await;
+        }
         let options = PutOptions::from(PutMode::Create);
         match client.put_opts(&path, bytes.into(), options).await {
             Ok(_) => Ok(true),
@@ -243,6 +250,16 @@ impl Store {
         });
         Ok(stream.boxed())
     }
+}
+
+/// Writes a file of this machine's where that holds nobody up.
+async fn write_local(path: PathBuf, location: &str, bytes: Bytes, replace: bool) -> Result<bool> {
+    let failed = |source: std::io::Error| {
+        let source = Box::new(source);
+        store_error("writing", location, object_store::Error::Generic { store: "local", source })
+    };
+    let written = tokio::task::spawn_blocking(move || local::write(&path, &bytes, replace)).await;
+    written.map_err(std::io::Error::other).flatten().map_err(failed)
 }
 
 const RIGHTS: &str = "check the credentials and the rights on this location; `icewright doctor` tries each of them";

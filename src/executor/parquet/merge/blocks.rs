@@ -2,19 +2,36 @@
 //! copied while it grows, and taken from the system and given back for every column of every row group.
 
 use std::io::{self, Read};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The size of a block.
 const BLOCK: usize = 256 << 10;
 
 /// Blocks that nobody uses at the moment. There are never more than were in use at one time.
 #[derive(Debug, Default)]
-pub(crate) struct Pool(Mutex<Vec<Vec<u8>>>);
+pub(crate) struct Pool(Mutex<Free>);
+
+#[derive(Debug, Default)]
+struct Free {
+    blocks: Vec<Vec<u8>>,
+    dissolved: bool,
+}
 
 impl Pool {
+    fn free(&self) -> MutexGuard<'_, Free> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn take(&self) -> Vec<u8> {
-        let free = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let free = self.free().blocks.pop();
         free.unwrap_or_else(|| Vec::with_capacity(BLOCK))
+    }
+
+    /// Few will be asked for any more: what is free, or becomes free, is for others.
+    pub(crate) fn dissolve(&self) {
+        let mut free = self.free();
+        free.dissolved = true;
+        free.blocks = Vec::new();
     }
 }
 
@@ -59,8 +76,11 @@ impl Blocks {
 
 impl Drop for Blocks {
     fn drop(&mut self) {
-        self.blocks.iter_mut().for_each(Vec::clear);
-        self.pool.0.lock().unwrap_or_else(PoisonError::into_inner).append(&mut self.blocks);
+        let mut free = self.pool.free();
+        if !free.dissolved {
+            self.blocks.iter_mut().for_each(Vec::clear);
+            free.blocks.append(&mut self.blocks);
+        }
     }
 }
 
@@ -86,14 +106,18 @@ mod tests {
     fn should_give_back_the_bytes_and_then_the_blocks() {
         let pool = Arc::new(Pool::default());
         let bytes: Vec<u8> = (0..BLOCK * 2 + 100).map(|n| u8::try_from(n % 251).unwrap()).collect();
-        for _ in 0..2 {
+        for round in 0..4 {
             let mut blocks = Blocks::new(pool.clone());
             bytes.chunks(70_001).for_each(|some| blocks.append(some));
             assert_eq!(blocks.len(), bytes.len());
             let (mut back, blocks) = (Vec::new(), Arc::new(blocks));
             Reader { blocks, at: 5 }.read_to_end(&mut back).unwrap();
             assert!(back == bytes[5..]);
-            assert_eq!(pool.0.lock().unwrap().len(), 3, "they were used again");
+            let kept = if round < 3 { 3 } else { 0 };
+            assert_eq!(pool.free().blocks.len(), kept, "they were used again, until there was no more use");
+            if round == 2 {
+                pool.dissolve();
+            }
         }
     }
 }
