@@ -4,6 +4,9 @@
 //! lanes when one of its threads has nothing left to do: the next one begins while this one's last columns are made and
 //! its file is completed and made durable. Of those that wait one is next: it opens its files meanwhile, so that nobody
 //! waits for a store while processors stand still. It is only one, because what is known of open files takes memory.
+//!
+//! Two tasks meet in that moment, and have more threads than there are processors. Each thread that makes columns has a seat,
+//! and no buffers before it has one: there are never more seats than processors.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -20,6 +23,7 @@ const LARGE: u64 = 64 * MIB;
 pub(super) struct Lanes {
     all: Arc<Semaphore>,
     next: Semaphore,
+    seats: Arc<Semaphore>,
     workers: usize,
 }
 
@@ -27,6 +31,7 @@ pub(super) struct Lanes {
 #[derive(Debug)]
 pub(crate) struct Held {
     permit: Mutex<Option<OwnedSemaphorePermit>>,
+    seats: Arc<Semaphore>,
     /// How many they are.
     pub(crate) workers: usize,
     /// How many there are altogether.
@@ -36,7 +41,8 @@ pub(crate) struct Held {
 impl Lanes {
     pub(super) fn new(workers: usize) -> Self {
         let workers = workers.max(1);
-        Self { all: Arc::new(Semaphore::new(workers)), next: Semaphore::new(1), workers }
+        let semaphore = || Arc::new(Semaphore::new(workers));
+        Self { all: semaphore(), next: Semaphore::new(1), seats: semaphore(), workers }
     }
 
     /// Waits for the lanes of a task. They are taken before memory is, and given back while it is still held, so nobody
@@ -60,7 +66,7 @@ impl Lanes {
     }
 
     fn held(&self, permit: OwnedSemaphorePermit, workers: usize) -> Held {
-        Held { permit: Mutex::new(Some(permit)), workers, all: self.workers }
+        Held { permit: Mutex::new(Some(permit)), seats: Arc::clone(&self.seats), workers, all: self.workers }
     }
 
     /// How many lanes a task has.
@@ -85,6 +91,11 @@ fn closed(error: AcquireError) -> Error {
 }
 
 impl Held {
+    /// Waits for the seat of one thread; it is given back when it is dropped.
+    pub(crate) async fn seat(&self) -> Result<OwnedSemaphorePermit> {
+        Arc::clone(&self.seats).acquire_owned().await.map_err(closed)
+    }
+
     /// Lets the next task begin.
     pub(crate) fn leave(&self) {
         drop(self.permit.lock().unwrap_or_else(PoisonError::into_inner).take());
@@ -132,5 +143,24 @@ mod tests {
         assert!(tokio::time::timeout(Duration::from_millis(20), lanes.next()).await.is_err(), "one is next, not two");
         drop(next);
         assert_eq!(lanes.acquire(&task(LARGE, Route::Merge)).await.unwrap().workers, 2);
+    }
+
+    #[tokio::test]
+    async fn should_seat_as_many_threads_as_there_are_processors_whosever_they_are() {
+        let lanes = Lanes::new(2);
+        let one = lanes.acquire(&task(LARGE, Route::Merge)).await.unwrap();
+        let (first, last) = (one.seat().await.unwrap(), one.seat().await.unwrap());
+        drop(first);
+        one.leave();
+        let other = lanes.acquire(&task(LARGE, Route::Merge)).await.unwrap();
+        let here = other.seat().await.unwrap();
+        let waiting = other.seat();
+        tokio::pin!(waiting);
+        assert!(
+            tokio::time::timeout(Duration::from_millis(20), &mut waiting).await.is_err(),
+            "the last one still sits"
+        );
+        drop(last);
+        drop((waiting.await.unwrap(), here));
     }
 }

@@ -93,7 +93,10 @@ pub(crate) fn rewrite(job: &Job, walk: Walk<'_>, written: &Written) -> Result<(V
         let _closing = Closing(&crew);
         for _ in 0..job.workers.max(1) {
             scope.spawn(|| {
+                // Of the task before, one thread may still be at its last column.
+                let seat = job.runtime.block_on(job.lanes.seat());
                 crew.work(&work);
+                drop(seat);
                 // The last columns seldom end together: the next task takes the place of the thread that is done first.
                 job.lanes.leave();
             });
