@@ -15,6 +15,7 @@ use crate::model::is_row_lineage;
 /// What the row groups with living rows of inputs hold, added up input by input.
 #[derive(Default)]
 pub(crate) struct Before {
+    inputs: u64,
     sums: Sums,
     /// Rows of those row groups that live, and that don't.
     living: u64,
@@ -27,6 +28,7 @@ impl Before {
     /// Adds an input.
     pub(super) fn add(&mut self, source: &Source, mask: &Mask, schema: &Schema) {
         let unsigned = |n: i64| u64::try_from(n).unwrap_or(0);
+        self.inputs += 1;
         let (mut first, mut rows) = (0, 0);
         let mut read = vec![true; source.metadata.num_row_groups()];
         for (group, read) in source.metadata.row_groups().iter().zip(&mut read) {
@@ -56,8 +58,12 @@ impl Before {
 /// # Errors
 /// `Internal` naming the column and the figures when they differ: nothing may be committed then.
 pub(super) fn stats(job: &Job, before: &Before, outputs: &[Output]) -> Result<()> {
-    let Before { sums: before, living, removed, .. } = before;
-    let (living, removed) = (*living, *removed);
+    let Before { inputs, sums: before, living, removed, .. } = before;
+    let (inputs, living, removed) = (*inputs, *living, *removed);
+    // What was never opened would be missing on both sides.
+    if inputs != job.task.inputs.len() as u64 {
+        return Err(differs(job, "the number of files", job.task.inputs.len(), inputs));
+    }
     let rows_out: u64 = outputs.iter().map(|output| output.file.records).sum();
     if living != rows_out {
         return Err(differs(job, "the number of living rows", living, rows_out));

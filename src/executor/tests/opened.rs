@@ -24,6 +24,8 @@ async fn should_know_little_of_inputs_to_come_and_all_of_those_gone_by() {
         let mut walk = Walk::new(&job, opening);
         let files: u64 = job.task.inputs.iter().map(|input| input.size).sum();
         assert_eq!(walk.bytes(), files);
+        let nothing = verify::stats(&job, &verify::Before::default(), &[]).unwrap_err();
+        assert!(nothing.to_string().contains("the number of files"), "rows of files that nobody opened: {nothing}");
         let (mut seen, mut data, mut guess) = (0, 0, 0);
         while let Some((number, source)) = walk.next().unwrap() {
             assert_eq!((number, source.path.as_str()), (seen, job.task.inputs[seen].path.as_str()));
