@@ -42,9 +42,9 @@ enum Target {
 /// Sends a file to its disk while it is still written, and waits for nothing: what goes wrong is told when it is synced.
 ///
 /// `POSIX_FADV_DONTNEED` does both that is wanted here. Pages that are not on the disk begin to be written there
-/// (`generic_fadvise` in Linux; a sync of every 32 MiB in their place made a copy a tenth slower, each with a commit of the
-/// file system's journal), and of those that are, the system gives back the memory: nobody has asked for what is written
-/// here, and what others read would have to make room for it.
+/// (`generic_fadvise` in Linux; with a sync of every 32 MiB in its place, each with a commit of the file system's journal, a
+/// copy took a twentieth longer), and of those that are, the system gives back the memory: nobody has asked for what is
+/// written here, and what others read would have to make room for it.
 #[derive(Debug, Default)]
 struct Writeback {
     written: u64,
