@@ -91,8 +91,7 @@ async fn open(store: &Arc<Store>, alike: &Alike, input: &InputFile) -> Result<So
 pub(crate) struct Walk<'a> {
     job: &'a Job,
     opening: Opening,
-    /// How many were handed out, and the bytes of these files.
-    handed_out: usize,
+    /// Bytes of the files that were handed out.
     seen: u64,
     /// Bytes of all files.
     all: u64,
@@ -103,7 +102,7 @@ impl<'a> Walk<'a> {
     /// Begins at the first.
     pub(crate) fn new(job: &'a Job, opening: Opening) -> Self {
         let all = job.task.inputs.iter().map(|input| input.size).sum();
-        Self { job, opening, handed_out: 0, seen: 0, all, before: Before::default() }
+        Self { job, opening, seen: 0, all, before: Before::default() }
     }
 
     /// The next input, and its number among the inputs of the task.
@@ -113,8 +112,7 @@ impl<'a> Walk<'a> {
     /// does not answer.
     pub(crate) fn next(&mut self) -> Result<Option<(usize, Source)>> {
         let Some(source) = self.opening.next()? else { return Ok(None) };
-        let number = self.handed_out;
-        self.handed_out += 1;
+        let number = self.before.inputs();
         self.seen += source.size;
         self.before.add(&source, &self.job.masks.of(number)?, &self.job.table.schema);
         Ok(Some((number, source)))
@@ -131,11 +129,13 @@ impl<'a> Walk<'a> {
     }
 
     /// The compressed bytes of the row groups of all inputs: those of the inputs that were seen, and as large a share of the
-    /// others.
+    /// others; before any was seen, all bytes of their files.
     pub(crate) fn bytes(&self) -> u64 {
-        let (seen, all) = if self.seen == 0 { (1, 1) } else { (self.seen, self.all) };
-        let known = if self.seen == 0 { self.all } else { self.before.bytes() };
-        u64::try_from(u128::from(known) * u128::from(all) / u128::from(seen)).unwrap_or(u64::MAX)
+        if self.seen == 0 {
+            return self.all;
+        }
+        let guess = u128::from(self.before.bytes()) * u128::from(self.all) / u128::from(self.seen);
+        u64::try_from(guess).unwrap_or(u64::MAX)
     }
 
     /// What the inputs held that were handed out.

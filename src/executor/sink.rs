@@ -11,7 +11,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::runtime::Handle;
 
 use crate::error::{Error, Kind, Result};
-use crate::lake::Store;
+use crate::lake::{Store, sync_name};
 use crate::telemetry::Progress;
 
 /// How much is handed on at a time.
@@ -167,8 +167,7 @@ impl Sink {
                 // It takes a moment, in which the disk would have nothing to do: nobody waits for it.
                 let (rest, file) = (writeback.forgotten..writeback.written, file.try_clone()?);
                 drop(runtime.spawn_blocking(move || dont_need(&file, rest)));
-                // The name must survive a power cut as well as the bytes.
-                path.parent().map_or(Ok(()), |folder| File::open(folder).and_then(|folder| folder.sync_all()))
+                sync_name(path)
             }
             Target::Remote { upload, runtime } => runtime.block_on(upload.shutdown()),
         }

@@ -15,7 +15,7 @@ use crate::model::is_row_lineage;
 /// What the row groups with living rows of inputs hold, added up input by input.
 #[derive(Default)]
 pub(crate) struct Before {
-    inputs: u64,
+    inputs: usize,
     sums: Sums,
     /// Rows of those row groups that live, and that don't.
     living: u64,
@@ -47,6 +47,11 @@ impl Before {
         self.sums.add(leaves_of(&source.metadata, schema, |group| read[group]), rows);
     }
 
+    /// How many inputs were added.
+    pub(super) fn inputs(&self) -> usize {
+        self.inputs
+    }
+
     /// The compressed bytes of those row groups.
     pub(super) fn bytes(&self) -> u64 {
         self.bytes
@@ -61,7 +66,7 @@ pub(super) fn stats(job: &Job, before: &Before, outputs: &[Output]) -> Result<()
     let Before { inputs, sums: before, living, removed, .. } = before;
     let (inputs, living, removed) = (*inputs, *living, *removed);
     // What was never opened would be missing on both sides.
-    if inputs != job.task.inputs.len() as u64 {
+    if inputs != job.task.inputs.len() {
         return Err(differs(job, "the number of files", job.task.inputs.len(), inputs));
     }
     let rows_out: u64 = outputs.iter().map(|output| output.file.records).sum();

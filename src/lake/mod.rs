@@ -54,6 +54,7 @@ pub use partition_path::{partition_path, spec_path};
 pub use partition_types::{copied, partition_schema};
 pub(crate) use row_ids::RowIds;
 pub use spill::{Spill, SpillBlock, SpillBlocks, SpillFile, spill_failed};
+pub(crate) use store::sync_name;
 pub use store::{FileInfo, Links, Location, Props, Store, match_key};
 
 use crate::error::{Error, Result};

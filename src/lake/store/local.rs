@@ -31,10 +31,17 @@ pub(super) fn write(path: &Path, bytes: &[u8], replace: bool) -> io::Result<bool
         tracing::debug!(file = %staged.display(), %error, "was left behind");
     }
     if named.as_ref().is_ok_and(|named| *named) {
-        // The name must survive as well as the bytes.
-        File::open(folder)?.sync_all()?;
+        sync_name(path)?;
     }
     named
+}
+
+/// Makes the name of a file durable: it must survive a power cut as well as the bytes.
+///
+/// # Errors
+/// What the file system says.
+pub(crate) fn sync_name(path: &Path) -> io::Result<()> {
+    path.parent().map_or(Ok(()), |folder| File::open(folder).and_then(|folder| folder.sync_all()))
 }
 
 /// A new file beside another, by a name that the library's listings leave out.

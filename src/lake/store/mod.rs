@@ -23,6 +23,7 @@ use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions};
 
 pub use links::Links;
+pub(crate) use local::sync_name;
 pub use location::{Location, Scheme, match_key};
 pub use transfer::Copied;
 

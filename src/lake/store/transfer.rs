@@ -7,6 +7,7 @@ use object_store::ObjectStoreExt;
 use object_store::buffered::BufWriter;
 use tokio::io::AsyncWriteExt;
 
+use super::local::sync_name;
 use super::{Location, Scheme, Store, store_error};
 use crate::error::{Error, Result};
 
@@ -112,8 +113,7 @@ fn local(source: &LocalPath, target: &LocalPath) -> std::io::Result<u64> {
     let copied = std::io::copy(&mut from, &mut to);
     let done = copied.and_then(|bytes| {
         to.sync_all()?;
-        // The name must survive a power cut as well as the bytes.
-        std::fs::File::open(folder)?.sync_all()?;
+        sync_name(target)?;
         Ok(bytes)
     });
     if done.is_err() {
